@@ -1,0 +1,1 @@
+"""gridnb: say what a notebook cell needs, and what it may cost."""
