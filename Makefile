@@ -23,7 +23,7 @@ demo: $(VENV)/.user
 	$(BIN)/gridnb demo $(ARGS)
 
 lab: $(VENV)/.user
-	$(BIN)/jupyter lab notebooks $(ARGS)
+	$(BIN)/jupyter lab $(firstword $(sort $(wildcard notebooks/*.ipynb))) $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)
