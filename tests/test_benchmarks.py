@@ -1,0 +1,70 @@
+"""The harness of the benchmarks; what they measure is not judged here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import harness
+
+KEYS = {"case", "metric", "unit", "gridnb", "peer", "peer_name", "ratio", "repeats"}
+
+
+def test_peers_are_measured_in_turn():
+    order: list[str] = []
+    found = harness.in_turn(3, lambda: order.append("a"), lambda: order.append("b"))
+    assert "".join(order) == "abbaab"
+    assert [len(each) for each in found] == [3, 3]
+
+
+def test_a_row_has_medians_and_their_ratio():
+    ours, theirs = iter([1.0, 9.0, 2.0]), iter([4.0, 3.0, 5.0])
+    row = harness.compare(
+        "a case",
+        "time",
+        "ms",
+        gridnb=lambda: next(ours),
+        peer=lambda: next(theirs),
+        peer_name="another",
+        repeats=3,
+    )
+    assert (row.gridnb, row.peer, row.ratio, row.repeats) == (2.0, 4.0, 0.5, 3)
+
+
+def test_json_is_one_object_with_the_keys_of_the_contract():
+    row = harness.row("a case", "time", "ms", [1.0], [2.0], "another")
+    text = harness.as_json("imports", [row])
+    assert "\n" not in text
+    found = json.loads(text)
+    assert set(found) == {"benchmark", "machine", "rows"}
+    assert set(found["rows"][0]) == KEYS
+
+
+def test_without_a_name_it_lists(capsys):
+    assert command.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [each.split()[0] for each in lines] == command.names()
+    assert all(len(each.split()) > 3 for each in lines)
+
+
+def test_a_misspelt_name_is_an_error(capsys):
+    assert command.main(["import"]) == 2
+    assert capsys.readouterr().err == "no benchmark is called 'import'; did you mean imports\n"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many"])
+def test_repeats_are_a_count(text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["imports", "--repeats", text])
+    assert ended.value.code == 2
+    assert "whole number" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_imports_runs(capsys):
+    assert command.main(["imports", "--repeats", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [each["metric"] for each in rows] == ["time", "reply"]
+    assert all(each["ratio"] > 0 for each in rows)
