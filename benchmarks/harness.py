@@ -119,7 +119,7 @@ def show(name: str, title: str, rows: Sequence[Row]) -> None:
     table.add_column("metric", no_wrap=True)
     for heading in ("gridnb", "peer", "ratio", "repeats"):
         table.add_column(heading, justify="right")
-    table.add_column("peer is")
+    table.add_column("peer is", overflow="fold")
     for each in rows:
         table.add_row(
             each.case,

@@ -1,0 +1,143 @@
+"""Chromium, driven by Playwright, and a notebook open in JupyterLab in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+
+from tests.browser.lab import Lab
+from tests.home import ROOT
+
+#: Where screenshots go; not kept in the repository.
+ARTEFACTS = ROOT / "test-artefacts"
+
+#: Nothing outside this machine is asked for, by Chromium itself neither.
+ARGUMENTS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+_CELLS = ".jp-Notebook .jp-Cell"
+
+#: The notebook that is open, and the state of its kernel, as JupyterLab sees them.
+_IDLE = """
+() => {
+  const panel = window.jupyterapp?.shell.currentWidget;
+  const context = panel?.sessionContext;
+  const busy = [...document.querySelectorAll('.jp-InputPrompt')].some(
+    each => each.textContent.includes('*'));
+  return Boolean(context?.isReady && context.session?.kernel?.status === 'idle' && !busy);
+}
+"""
+
+
+@contextlib.contextmanager
+def chromium(executable: str) -> Iterator[Browser]:
+    """Start a headless Chromium and end it afterwards."""
+    # Chromium's sandbox refuses to work for root, which CI is.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=[*ARGUMENTS, *sandbox]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Notebook:
+    """A notebook that is open in JupyterLab."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self.name = name
+        #: What went wrong in the page: errors on its console, exceptions that nothing caught.
+        self.errors: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"console: {message.text} ({message.location.get('url', '')})")
+
+    def open(self, lab: Lab, timeout: float = 90.0) -> None:
+        """Open it and wait, `timeout` seconds at most, until its kernel is ready."""
+        self.page.goto(lab.url(self.name), timeout=timeout * 1000)
+        self.page.wait_for_selector(_CELLS, timeout=timeout * 1000)
+        self.wait_idle(timeout)
+
+    def run_all(self, timeout: float = 120.0) -> None:
+        """Run all cells and wait until the last has ended."""
+        self.command("notebook:run-all-cells")
+        self.wait_idle(timeout)
+
+    def run_cell(self, index: int, timeout: float = 120.0, *, wait: bool = True) -> None:
+        """Run one cell, as a user does: select it, then Control+Enter."""
+        self.cell(index).locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("Control+Enter")
+        if wait:
+            self.wait_idle(timeout)
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Start one of JupyterLab's commands, without waiting for its end."""
+        self.page.evaluate(
+            "([name, arguments]) => { window.jupyterapp.commands.execute(name, arguments); }",
+            [name, arguments],
+        )
+
+    def wait_idle(self, timeout: float = 120.0) -> None:
+        """Wait until the kernel is idle and no cell is running or queued."""
+        # The state is polled: let it first become busy with what was just asked for.
+        self.page.wait_for_timeout(200)
+        self.page.wait_for_function(_IDLE, timeout=timeout * 1000, polling=100)
+
+    def cell(self, index: int) -> Locator:
+        """Return a cell, counted from 0, Markdown cells included."""
+        return self.page.locator(_CELLS).nth(index)
+
+    def output(self, index: int) -> str:
+        """Return the text of a cell's outputs, as a user sees it."""
+        found = self.cell(index).locator(".jp-OutputArea-output")
+        return "\n".join(each.strip("\n") for each in found.all_inner_texts())
+
+    def screenshot(self, name: str, *, cell: int | None = None) -> Path:
+        """Save what is seen, of the page or of one cell, under test-artefacts; return the path."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        if cell is None:
+            self.page.screenshot(path=path)
+        else:
+            self.cell(cell).scroll_into_view_if_needed()
+            self.cell(cell).screenshot(path=path)
+        return path
+
+
+@contextlib.contextmanager
+def open_notebook(
+    browser: Browser, lab: Lab, name: str, *, width: int = 1280, height: int = 900
+) -> Iterator[Notebook]:
+    """Open a notebook of the lab's directory; at the end fail on errors in the page.
+
+    On any failure a screenshot ``failed-NAME.png`` is left.
+    """
+    context = browser.new_context(viewport={"width": width, "height": height})
+    notebook = Notebook(context.new_page(), name)
+    try:
+        notebook.open(lab)
+        yield notebook
+        assert not notebook.errors, "errors in the page:\n" + "\n".join(notebook.errors)
+    except BaseException:
+        notebook.screenshot(f"failed-{Path(name).stem}")
+        raise
+    finally:
+        context.close()

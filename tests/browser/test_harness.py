@@ -1,0 +1,37 @@
+"""The harness itself, on a notebook that has nothing to do with gridnb."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.books import write
+from tests.browser.chromium import open_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_a_notebook_is_run_and_seen(browser, lab):
+    write(
+        lab.notebooks / "plain.ipynb",
+        "import time; time.sleep(1); print('from', 'the kernel')",
+        "from IPython.display import HTML; HTML('<b>bold</b> result')",
+        "40 + 2",
+    )
+    with open_notebook(browser, lab, "plain.ipynb") as notebook:
+        notebook.run_all()
+        assert notebook.output(0) == "from the kernel"
+        assert notebook.output(1) == "bold result"
+        assert notebook.output(2) == "42"
+        notebook.run_cell(2)
+        assert notebook.cell(2).locator(".jp-InputPrompt").first.inner_text() == "[4]:"
+        picture = notebook.screenshot("harness")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_error_in_the_page_fails_the_test(browser, lab):
+    write(lab.notebooks / "broken.ipynb", "1")
+    with (
+        pytest.raises(AssertionError, match="on purpose"),
+        open_notebook(browser, lab, "broken.ipynb") as notebook,
+    ):
+        notebook.page.evaluate("console.error('on purpose')")
