@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.books import write
-from tests.browser.chromium import open_notebook
+from tests.browser.chromium import ARTEFACTS, open_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -35,3 +35,4 @@ def test_an_error_in_the_page_fails_the_test(browser, lab):
         open_notebook(browser, lab, "broken.ipynb") as notebook,
     ):
         notebook.page.evaluate("console.error('on purpose')")
+    (ARTEFACTS / "failed-broken.png").unlink()
