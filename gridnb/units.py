@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from fractions import Fraction
 
 from gridnb.errors import RequestError
 
@@ -29,13 +30,26 @@ QUANTUM = Decimal("1e-9")
 _MONEY = re.compile(r"\s*([-+]?[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]{2,3})\s*")
 
 
-def exact(amount: Decimal | int | str) -> Decimal:
+def exact(amount: Decimal | Fraction | int | str) -> Decimal:
     """Round an amount to :data:`QUANTUM`, half to even.
+
+    Raises
+    ------
+    ValueError
+        If it is no number, or above 1e19.
 
     >>> exact("0.12345678949")
     Decimal('0.123456789')
     """
-    return Decimal(amount).quantize(QUANTUM, rounding=ROUND_HALF_EVEN)
+    if isinstance(amount, Fraction):
+        amount = Decimal(round(amount * 10**9)).scaleb(-9)
+    try:
+        value = Decimal(amount)
+        if not value.is_finite():
+            raise InvalidOperation
+        return value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN)
+    except InvalidOperation:
+        raise ValueError(f"{amount!r} is not an amount; write a number below 1e19") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +125,7 @@ def parse_money(text: str | Money, *, what: str = "amount") -> Money:
         if match is None:
             raise InvalidOperation
         money = Money(Decimal(match[1].replace("_", "")), match[2].upper())
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         raise RequestError(
             f"{what}: {text!r} is not an amount of money; write a number and a currency, like '5 GD'"
         ) from None

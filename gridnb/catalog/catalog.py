@@ -50,7 +50,8 @@ class Catalog(Model):
     sites: tuple[Site, ...] = Field(min_length=1, description="a list of at least one site")
     links: tuple[Link, ...] = Field(default=(), description="a list of links")
     default_link: DefaultLink = Field(
-        default=DefaultLink(), description="a mapping like {latency: 20ms, bandwidth: 25 MB/s}"
+        default_factory=DefaultLink,
+        description="a mapping like {latency: 20ms, bandwidth: 25 MB/s}",
     )
 
     @classmethod

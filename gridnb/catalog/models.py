@@ -19,7 +19,18 @@ from gridnb.catalog.problems import did_you_mean, mistake
 from gridnb.errors import CatalogError, RequestError
 from gridnb.units import exact, parse_bytes, parse_seconds
 
-__all__ = ["Bandwidth", "Link", "Model", "Offer", "RateCard", "Seconds", "Site", "Size", "Whole"]
+__all__ = [
+    "Bandwidth",
+    "Link",
+    "Model",
+    "Offer",
+    "RateCard",
+    "Seconds",
+    "Site",
+    "Size",
+    "Whole",
+    "reader",
+]
 
 _GIB = 2**30
 
@@ -27,14 +38,14 @@ _GIB = 2**30
 class Model(BaseModel):
     """A frozen document in which an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def to_json(self) -> str:
         """Write it as JSON, from which the same document can be read."""
         return self.model_dump_json()
 
 
-def _read(parse: Callable[[Any], Any]) -> BeforeValidator:
+def reader(parse: Callable[[Any], Any]) -> BeforeValidator:
     """Read text with a function of :mod:`gridnb.units`, whose error becomes the document's."""
 
     def read(value: object) -> object:
@@ -63,9 +74,9 @@ def _bandwidth(value: Any) -> int:
 
 
 Whole = Annotated[int, BeforeValidator(_number)]
-Size = Annotated[int, _read(parse_bytes)]
-Seconds = Annotated[float, _read(parse_seconds)]
-Bandwidth = Annotated[int, _read(_bandwidth)]
+Size = Annotated[int, reader(parse_bytes)]
+Seconds = Annotated[float, reader(parse_seconds)]
+Bandwidth = Annotated[int, reader(_bandwidth)]
 _Number = Annotated[Decimal, BeforeValidator(_number)]
 _Price = Annotated[_Number, Field(ge=0, max_digits=18, decimal_places=9)]
 
@@ -112,12 +123,7 @@ class RateCard(Model):
 
     def rate(self, cores: int, memory: int, gpus: int = 0) -> Decimal:
         """Return the price of an hour, to the billionth; memory in bytes."""
-        return _decimal(self.ratio(cores, memory, gpus))
-
-
-def _decimal(ratio: Fraction) -> Decimal:
-    """Round half to even to a billionth, whatever the size of the numbers."""
-    return exact(Decimal(round(ratio * 10**9)).scaleb(-9))
+        return exact(self.ratio(cores, memory, gpus))
 
 
 class Offer(Model):
@@ -187,7 +193,9 @@ class Site(Model):
     currency: str = Field(
         default="GD", pattern=r"^[A-Z]{2,3}$", description="a code, like GD or USD"
     )
-    rate_card: RateCard = Field(default=RateCard(), description="prices, like {core_hour: 0.05}")
+    rate_card: RateCard = Field(
+        default_factory=RateCard, description="prices, like {core_hour: 0.05}"
+    )
     offers: tuple[Offer, ...] = Field(min_length=1, description="a list of at least one offer")
     max_workers: Whole | None = Field(
         default=None, ge=0, description="a whole number of at least 0"
@@ -231,7 +239,7 @@ class Site(Model):
 
     def price(self, offer: Offer | str) -> Decimal:
         """Return the price of an hour of one worker, in the site's currency, to the billionth."""
-        return _decimal(self.ratio(offer))
+        return exact(self.ratio(offer))
 
     def ratio(self, offer: Offer | str) -> Fraction:
         """Return the price of an hour of one worker as an exact ratio, for comparing."""
