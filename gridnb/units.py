@@ -6,7 +6,9 @@ a unit), never float. Text for sizes and times is what Dask accepts.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
@@ -27,7 +29,13 @@ __all__ = [
 #: The smallest amount that is kept: 1e-9 of a currency unit.
 QUANTUM = Decimal("1e-9")
 
-_MONEY = re.compile(r"\s*([-+]?[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]{2,3})\s*")
+_MONEY = re.compile(
+    r"\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]+)?|\.[0-9]+)"
+    r"\s*([A-Za-z]{2,3})\s*"
+)
+_TIME = re.compile(r"((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z]*)\s*")
+# What people write and Dask does not read.
+_TIME_UNITS = {"min": "m", "mins": "m", "sec": "s", "secs": "s", "hr": "h", "hrs": "h"}
 
 
 def exact(amount: Decimal | Fraction | int | str) -> Decimal:
@@ -36,11 +44,15 @@ def exact(amount: Decimal | Fraction | int | str) -> Decimal:
     Raises
     ------
     ValueError
-        If it is no number, or above 1e19.
+        If it is no number, or not below 1e19.
+    TypeError
+        If it is a float.
 
     >>> exact("0.12345678949")
     Decimal('0.123456789')
     """
+    if isinstance(amount, float):
+        raise TypeError(f"{amount!r} is a float, which is not exact; hand in a Decimal or text")
     if isinstance(amount, Fraction):
         amount = Decimal(round(amount * 10**9)).scaleb(-9)
     try:
@@ -111,26 +123,28 @@ def _digits(amount: Decimal) -> str:
 
 
 def parse_money(text: str | Money, *, what: str = "amount") -> Money:
-    """Read ``"5 GD"`` or ``"0.40 USD"``.
+    """Read ``"5 GD"``, ``"0.40 USD"`` or ``"1,250.00 GD"``.
 
     Raises
     ------
     RequestError
         If it is not a non-negative number and a currency.
     """
+    match = None if isinstance(text, Money) else _MONEY.fullmatch(str(text))
     if isinstance(text, Money):
-        return text
-    match = _MONEY.fullmatch(str(text))
-    try:
-        if match is None:
-            raise InvalidOperation
-        money = Money(Decimal(match[1].replace("_", "")), match[2].upper())
-    except (InvalidOperation, ValueError):
-        raise RequestError(
-            f"{what}: {text!r} is not an amount of money; write a number and a currency, like '5 GD'"
-        ) from None
+        money = text
+    else:
+        try:
+            if match is None:
+                raise ValueError
+            money = Money(Decimal(re.sub("[,_]", "", match[1])), match[2].upper())
+        except (InvalidOperation, ValueError):
+            raise RequestError(
+                f"{what}: {text!r} is not an amount of money; write a number and a currency, "
+                "like '5 GD'"
+            ) from None
     if money.amount < 0:
-        raise RequestError(f"{what}: {text!r} is negative; write an amount of at least 0")
+        raise RequestError(f"{what}: '{text}' is negative; write an amount of at least 0")
     return money
 
 
@@ -144,55 +158,84 @@ def parse_bytes(text: str | int, *, what: str = "size") -> int:
     """
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
-    from dask.utils import parse_bytes as dask_parse
-
     try:
-        value = dask_parse(text)
+        value = _bytes(text)
         if value < 0:
             raise ValueError
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, OverflowError):
         raise RequestError(f"{what}: {text!r} is not a size; write it like '8 GiB'") from None
-    return int(value)
+    return value
+
+
+def _bytes(text: object) -> int:
+    from dask.utils import parse_bytes as dask_parse
+
+    if not isinstance(text, str) or not any(map(str.isdigit, text)):
+        raise ValueError
+    # Dask goes through float, which is not exact above 2**53.
+    return int(text) if text.strip().isdecimal() else int(dask_parse(text))
 
 
 def parse_seconds(text: str | float | Decimal, *, what: str = "time") -> float:
-    """Read ``"10 min"``, ``"30s"``, ``"20ms"`` or a number of seconds.
+    """Read ``"10 min"``, ``"1 h 30 min"``, ``"20ms"`` or a number of seconds.
 
     Raises
     ------
     RequestError
-        If it is not a time of at least 0.
+        If it is not a finite time of at least 0.
     """
-    if isinstance(text, (int, float, Decimal)) and not isinstance(text, bool) and text >= 0:
-        return float(text)
-    from dask.utils import parse_timedelta
-
     try:
-        value = parse_timedelta(text.replace("min", "m") if text.strip().endswith("min") else text)
-        if value is None or not value >= 0:
+        value = _seconds(text)
+        if not 0 <= value < math.inf:
             raise ValueError
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, OverflowError, KeyError):
         raise RequestError(
             f"{what}: {text!r} is not a time; write it like '10 min' or '30s'"
         ) from None
-    return float(value)
+    return value
+
+
+def _seconds(text: object) -> float:
+    if isinstance(text, (int, float, Decimal)) and not isinstance(text, bool):
+        return float(text)
+    if not isinstance(text, str):
+        raise ValueError
+    parts = _TIME.findall(text.strip())
+    if (
+        not parts
+        or _TIME.sub("", text.strip())
+        or (len(parts) > 1 and not all(u for _, u in parts))
+    ):
+        raise ValueError
+    from dask.utils import parse_timedelta
+
+    # Dask takes text, though it is annotated as if only None would do.
+    read: Callable[[str], float] = parse_timedelta
+    units = [_TIME_UNITS.get(unit.lower(), unit) for _, unit in parts]
+    return float(sum(read(number + unit) for (number, _), unit in zip(parts, units, strict=True)))
 
 
 def format_bytes(size: float) -> str:
     """Write a size, like ``1.50 GiB``."""
     for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size >= factor:
+        # A little less than the factor would be written as 1024.00 of the next smaller unit.
+        if size >= factor * (1 - 0.005 / 1024):
             return f"{size / factor:.2f} {unit}"
     return f"{size:.0f} B"
 
 
 def format_seconds(seconds: float) -> str:
     """Write a time in the two largest units that say something, like ``2 min 05 s``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+    if seconds < 0:
+        return f"-{format_seconds(-seconds)}"
+    if seconds == math.inf:
+        return "∞"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"

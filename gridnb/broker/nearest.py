@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING, Decimal
 
 from gridnb.broker.choose import cheapest_start
 from gridnb.broker.market import Market, Sieve, sieve
 from gridnb.broker.policies import Candidate
-from gridnb.broker.rank import Answer, attempt, ceiling, currencies, needed, plan_of
-from gridnb.broker.request import Request, size_text
-from gridnb.units import format_seconds
+from gridnb.broker.rank import attempt, ceiling, currencies, needed, plan_of
+from gridnb.broker.request import Request
+from gridnb.units import Money, format_seconds
 
 __all__ = ["unmet"]
 
-_FILTERS = ("spot", "deadline", "sites", "regions", "owners")
+#: What narrows the choice, with the value that does not.
+_FILTERS = {"spot": None, "deadline": None, "sites": (), "regions": (), "owners": ()}
 
 
 def unmet(request: Request, market: Market) -> str:
@@ -32,32 +34,51 @@ def unmet(request: Request, market: Market) -> str:
 
 def _nothing_left(request: Request, market: Market, sieved: Sieve) -> str:
     """No offer passes the filters: name the one without which it would be met."""
-    why = "; ".join(f"{site}: {reason}" for site, reason in sieved.reasons.items())
-    for name in _FILTERS:
-        if getattr(request, name) in (None, ()):
-            continue
-        answer = attempt(
-            _changed(request, **{name: None if name in ("spot", "deadline") else ()}), market
-        )
-        if answer is not None:
-            return f"no site can be used ({why}); {_without(name, request, answer)}"
+    text = f"no site can be used: {_grouped(request, sieved)}"
+    given = [name for name, unset in _FILTERS.items() if getattr(request, name) != unset]
+    for name in given:
+        hint = _without(name, request, market)
+        if hint is not None:
+            return f"{text}; {hint}"
     if all(reason.startswith("full") for reason in sieved.reasons.values()):
-        return f"no site can be used ({why}); release a lease, or wait until one ends"
-    left = [name for name in _FILTERS if getattr(request, name) not in (None, ())]
-    right = f"leave {' and '.join(left)} out" if left else "use another catalog or budget"
-    return f"no site can be used ({why}); {right}"
+        return f"{text}; release a lease, or wait until one ends"
+    right = f"leave {' and '.join(given)} out" if given else "use another catalog or budget"
+    return f"{text}; {right}"
 
 
-def _without(name: str, request: Request, answer: Answer) -> str:
-    first = next(answer.plan.bought)[0]
-    site, offer = first.site, first.offer
+def _grouped(request: Request, sieved: Sieve) -> str:
+    """Write each reason once, with the sites that it holds for."""
+    groups: dict[str, list[str]] = {}
+    for site, reason in sieved.reasons.items():
+        if not request.sites or site in request.sites:
+            groups.setdefault(reason, []).append(site)
+    said = [f"{', '.join(sites)} ({reason})" for reason, sites in groups.items()]
+    more = [f"and {len(said) - 4} more"] if len(said) > 4 else []
+    return "; ".join(said[:4] + more)
+
+
+def _without(name: str, request: Request, market: Market) -> str | None:
+    """Say how to loosen one filter, if that is enough."""
     if name == "deadline":
-        return f"allow a deadline above {format_seconds(offer.start_delay)} ({site.name})"
+        return _later(request, market)
+    answer = attempt(_changed(request, **{name: None if name == "spot" else ()}), market)
+    if answer is None:
+        return None
+    site = next(answer.plan.bought)[0].site
     if name == "spot":
-        kind = "on demand" if request.spot else "spot"
-        return f"leave spot={request.spot} out ({site.name} has {kind} offers)"
+        return f"{'leave spot out' if request.spot else 'allow spot'}, as {site.name} has offers"
     value = {"sites": site.name, "regions": site.region, "owners": site.owner}[name]
-    return f"leave {name} out, or add {value!r} to it"
+    return f"leave {name} out, or add {value!r}"
+
+
+def _later(request: Request, market: Market) -> str | None:
+    """Find the first deadline that can be met."""
+    sites = market.catalog.sites
+    delays = sorted({offer.start_delay for site in sites for offer in site.offers})
+    for delay in delays:
+        if attempt(_changed(request, deadline=delay + 1), market) is not None:
+            return f"allow a deadline of at least {format_seconds(delay + 1)}"
+    return None
 
 
 def _amounts(request: Request, market: Market, candidates: Sequence[Candidate]) -> str | None:
@@ -66,12 +87,13 @@ def _amounts(request: Request, market: Market, candidates: Sequence[Candidate]) 
     over = [name for name in most if (getattr(request, name) or 0) > most[name]]
     if not over:
         return None
-    said = [f"{_say(n, getattr(request, n))} are wanted and {_say(n, most[n])} free" for n in over]
+    said = [f"{_say(n, getattr(request, n))} asked for, {_say(n, most[n])} free" for n in over]
     sites = ", ".join(dict.fromkeys(each.site.name for each in candidates))
     text = f"{', '.join(said)} at {sites}"
     near = _clipped(request, market, candidates)
     if attempt(near, market) is not None:
-        return f"{text}; ask for at most {', '.join(_say(n, most[n]) for n in over)}"
+        right = [f"at most {_say(n, most[n])}" if most[n] else _say(n, 0) for n in over]
+        return f"{text}; ask for {' and '.join(right)}"
     hint = _affordable(near, market) or "ask for less"
     return f"{text}; {hint}"
 
@@ -104,7 +126,11 @@ def _most(market: Market, candidates: Sequence[Candidate]) -> dict[str, int]:
 
 
 def _say(name: str, amount: int) -> str:
-    return f"{size_text(amount)} of memory" if name == "memory" else f"{amount} {name}"
+    if name != "memory":
+        word = "GPU" if name == "gpus" else name.removesuffix("s")
+        return f"{amount or 'no'} {word}{'' if amount == 1 else 's'}"
+    # Rounded down, so that what is written can be had.
+    return f"{amount * 100 // 2**30 / 100:.2f} GiB of memory"
 
 
 def _money(request: Request, market: Market, candidates: Sequence[Candidate]) -> str | None:
@@ -115,11 +141,18 @@ def _money(request: Request, market: Market, candidates: Sequence[Candidate]) ->
     plan = cheapest_start(needed(request), plan_of(candidates, market))
     if plan is None:
         return None
-    cost = ceiling(plan.upfront, limit.currency)
+    cost = _shown(ceiling(plan.upfront, limit.currency))
     which = "max_cost" if limit == request.max_cost else "the budget"
     text = f"its first term costs {cost} and {which} leaves {limit}; allow {cost}"
     hint = _affordable(request, market)
     return f"{text}, or {hint}" if hint else text
+
+
+def _shown(money: Money) -> Money:
+    """Round up to what the screen shows of it, so that what is written is enough."""
+    places = max(2, 1 - money.amount.adjusted()) if money.amount < 1 else 2
+    step = Decimal(1).scaleb(-min(places, 9))
+    return Money(money.amount.quantize(step, rounding=ROUND_CEILING), money.currency)
 
 
 def _workers(request: Request, market: Market, candidates: Sequence[Candidate]) -> str | None:
@@ -130,7 +163,7 @@ def _workers(request: Request, market: Market, candidates: Sequence[Candidate]) 
     if answer is None:
         return None
     count = sum(number for _, number in answer.plan.bought)
-    return f"{request.workers} workers cannot bring all of it; ask for {count} workers"
+    return f"{request.workers} workers cannot bring all of it ({request}); ask for {count} workers"
 
 
 def _affordable(request: Request, market: Market) -> str | None:

@@ -141,13 +141,14 @@ class Quote(Model):
     def headline(self) -> str:
         """The whole in one line."""
         cost = "free" if self.free else f"{self.rate} per hour"
-        kind = " (simulated)" if self.simulated else ""
         parts = [
             f"{self.workers} worker{'s' if self.workers > 1 else ''}, {_cores(self.cores)}",
-            f"{cost}{kind}",
+            cost,
             f"cost {_cost(self)}",
             f"ready in {format_seconds(self.ready_in)}",
         ]
+        if self.simulated:
+            parts.append("simulated money and time" if self.time_scale != 1 else "simulated money")
         return f"Quote {self.id}: " + " · ".join(parts)
 
     def __str__(self) -> str:
@@ -158,19 +159,21 @@ class Quote(Model):
 
     def __rich__(self) -> RenderableType:
         """Draw it as a table, the sites that are not taken below those that are."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=self.headline, title_justify="left", box=None, pad_edge=False)
+        taken = Table(box=None, pad_edge=False)
         for name in ("site", "offer", "owner", "region"):
-            table.add_column(name)
+            taken.add_column(name)
         for name in ("workers", "cores", "memory", "speed", "starts in", "per hour"):
-            table.add_column(name, justify="right")
-        table.add_column("why not")
+            taken.add_column(name, justify="right")
         for line in self.lines:
-            table.add_row(*_cells(line), "")
+            taken.add_row(*map(Text, _cells(line)))
+        refused = Table.grid(padding=(0, 2))
         for each in self.refused:
-            table.add_row(each.site, *[""] * 9, each.reason, style="dim")
-        return table
+            refused.add_row(Text(f"not {each.site}"), Text(each.reason), style="dim")
+        return Group(Text(self.headline, style="bold"), taken, refused)
 
 
 def _cores(count: int) -> str:

@@ -52,7 +52,8 @@ class Request(Model):
         Only these; empty for all. A region also stands for its parts (``eu`` for ``eu-north``),
         and a country's code for the sites in it.
     spot
-        True for spot offers only, False for none of them, None for either.
+        True for spot offers only, None for either, False for none of them: what a site may take
+        back is bought only when it is asked for.
     deadline
         Billed seconds from now in which the work is to be done (``"10 min"`` is read).
     max_cost
@@ -68,7 +69,7 @@ class Request(Model):
     sites: _Names = Field(default=(), description=_NAMES)
     regions: _Names = Field(default=(), description="regions, like 'eu,us-east'")
     owners: _Names = Field(default=(), description=_NAMES)
-    spot: bool | None = Field(default=None, description="true, false or nothing")
+    spot: bool | None = Field(default=False, description="true, false or nothing")
     deadline: Seconds | None = Field(
         default=None, gt=0, description="a time above 0, like '10 min'"
     )
