@@ -1,0 +1,1 @@
+"""Who used what, and what it costs: intervals, rating, bill."""
