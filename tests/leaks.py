@@ -37,8 +37,10 @@ def _carries(process: psutil.Process, tag: str) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
+        if SHARED in " ".join(process.cmdline()):
+            return False
         own = process.environ().get(TAG, "")
-        return (own == tag or own.startswith(tag + "/")) and SHARED not in process.cmdline()
+        return own == tag or own.startswith(tag + "/")
     return False
 
 

@@ -104,3 +104,15 @@ def test_the_end_comes_also_on_failure():
     with pytest.raises(ValueError, match="own"):
         fail()
     assert found[0].wait(5) == -signal.SIGKILL
+
+
+def test_what_multiprocessing_keeps_for_all_is_no_leak():
+    code = (
+        "from multiprocessing import resource_tracker\n"
+        "from tests import leaks\n"
+        "leaks.GRACE = 0.2\n"
+        "with leaks.watched('tracker'):\n"
+        "    resource_tracker.ensure_running()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
