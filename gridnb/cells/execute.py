@@ -1,0 +1,211 @@
+"""One body, run as a notebook would run it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import os
+import time
+import tokenize
+import traceback
+import types
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gridnb.cells.streams import Outbox
+
+if TYPE_CHECKING:
+    from gridnb.cells.shell import CellShell
+
+__all__ = ["Body", "Executed", "Executor"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A cell's text and where it stands in the notebook.
+
+    Attributes
+    ----------
+    name
+        File name for its code; the kernel uses the same.
+    first
+        The cell's first line (the magic), which counts in line numbers.
+    flags
+        ``from __future__`` flags of the notebook.
+    """
+
+    text: str
+    name: str
+    count: int = 0
+    first: str = "%%grid"
+    flags: int = 0
+
+
+@dataclass
+class Executed:
+    """What running a body came to; `seconds` are real ones, `cpu_seconds` with children."""
+
+    value: Any = None
+    has: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    error: BaseException | None = None
+    rendered: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+class Executor:
+    """Runs bodies in the shell of this process.
+
+    Parameters
+    ----------
+    may_interrupt
+        Makes the context in which an interrupt is raised as KeyboardInterrupt.
+    """
+
+    def __init__(
+        self,
+        shell: CellShell,
+        outbox: Outbox,
+        *,
+        speed: float,
+        may_interrupt: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._shell, self._outbox, self._speed = shell, outbox, speed
+        self._may_interrupt = may_interrupt
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, body: Body, module: types.ModuleType) -> Executed:
+        """Run ``body`` in the namespace of ``module``; errors are part of what is returned."""
+        done = Executed()
+        shell = self._shell
+        shell.enter(module)
+        shell.execution_count = max(body.count, 1)
+        started, cpu = time.monotonic(), _cpu()
+        with shell.builtin_trap:
+            shell.events.trigger("pre_execute")
+            try:
+                with self._may_interrupt():
+                    try:
+                        self._execute(body, module.__dict__, done)
+                    finally:
+                        self._hold_on(time.monotonic() - started)
+            except BaseException as error:
+                done.error = error
+                done.rendered = self._render(error, body)
+            shell.events.trigger("post_execute")
+            shell.events.trigger("post_run_cell", None)
+        done.seconds, done.cpu_seconds = time.monotonic() - started, _cpu() - cpu
+        return done
+
+    def _hold_on(self, seconds: float) -> None:
+        if self._speed < 1:
+            time.sleep(seconds * (1 / self._speed - 1))
+
+    def _execute(self, body: Body, space: dict[str, Any], done: Executed) -> None:
+        shell = self._shell
+        blank = _blank_lines(body.text)
+        code = shell.transform_cell(body.text)
+        head = [body.first + "\n", *["\n"] * blank]
+        shell.compile.label(body.name, [*head, *code.splitlines(keepends=True)], body.count)
+        flags = body.flags | ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        try:
+            tree = compile(code, body.name, "exec", flags=flags, dont_inherit=True)
+        except SyntaxError as error:
+            _shift(error, len(head))
+            raise
+        ast.increment_lineno(tree, len(head))
+        self._statements(tree.body, body, code, space, done)
+
+    def _statements(
+        self, nodes: list[ast.stmt], body: Body, code: str, space: dict[str, Any], done: Executed
+    ) -> None:
+        last = (
+            nodes.pop() if nodes and isinstance(nodes[-1], ast.Expr) and not _quiet(code) else None
+        )
+        for node in nodes:
+            self._evaluate(ast.Module([node], []), "exec", body, space)
+        if isinstance(last, ast.Expr):
+            value = self._evaluate(ast.Expression(last.value), "eval", body, space)
+            if value is not None:
+                self._result(value, done)
+
+    def _evaluate(self, node: ast.mod, mode: str, body: Body, space: dict[str, Any]) -> Any:
+        flags = body.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(node, body.name, mode, flags=flags, dont_inherit=True)
+        value = eval(code, space)
+        if code.co_flags & inspect.CO_COROUTINE:
+            if self._loop is None or self._loop.is_closed():
+                self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+            return self._loop.run_until_complete(value)
+        return value
+
+    def _result(self, value: Any, done: Executed) -> None:
+        done.value, done.has = value, True
+        done.data, done.metadata = self._shell.display_formatter.format(value)
+        if done.data:
+            self._outbox.put({"op": "result", "data": done.data, "metadata": done.metadata})
+
+    # -- errors ----------------------------------------------------------------------------
+
+    def _render(self, error: BaseException, body: Body) -> list[str]:
+        shell = self._shell
+        frames = _own_frames(error.__traceback__, body.name)
+        try:
+            if isinstance(error, SystemExit):
+                return list(shell.InteractiveTB.get_exception_only(type(error), error))
+            if isinstance(error, SyntaxError) and error.filename == body.name:
+                listed = traceback.extract_tb(frames)
+                return list(shell.SyntaxTB.structured_traceback(type(error), error, listed))
+            return list(
+                shell.InteractiveTB.structured_traceback(type(error), error, frames, tb_offset=0)
+            )
+        except Exception:
+            # A broken __str__ or source must not hide the error itself.
+            return traceback.format_exception(type(error), error, frames)
+
+
+def _own_frames(frames: types.TracebackType | None, name: str) -> types.TracebackType | None:
+    """Leave out the frames through which gridnb called the cell."""
+    found = frames
+    while found is not None and found.tb_frame.f_code.co_filename != name:
+        found = found.tb_next
+    return found
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _blank_lines(text: str) -> int:
+    """Leading blank lines, which IPython's transformation drops."""
+    count = 0
+    for line in text.splitlines():
+        if line.strip():
+            return count
+        count += 1
+    return 0
+
+
+def _shift(error: SyntaxError, lines: int) -> None:
+    if error.lineno is not None:
+        error.lineno += lines
+    if error.end_lineno is not None:
+        error.end_lineno += lines
+
+
+def _quiet(code: str) -> bool:
+    from IPython.core.displayhook import DisplayHook
+
+    if ";" not in code:
+        return False
+    try:
+        return bool(DisplayHook.semicolon_at_end_of_expression(code))
+    except (tokenize.TokenError, SyntaxError):
+        return False

@@ -1,0 +1,244 @@
+"""The site's side of the return: one pickle of everything that a run made or changed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gridnb.cells.arrays import Memory
+from gridnb.cells.changes import Changes, Tracker, holds
+from gridnb.cells.execute import Executed
+from gridnb.cells.frames import Buffer
+from gridnb.cells.nodes import kind_of, walk
+from gridnb.cells.pickles import dump
+
+__all__ = ["Giveback", "Store"]
+
+_OWN = frozenset(
+    "__name__ __doc__ __package__ __loader__ __spec__ __builtins__ __warningregistry__ "
+    "__annotations__ __file__".split()
+)
+
+
+class Store:
+    """Values that stay in this process, by key."""
+
+    def __init__(self, prefix: str) -> None:
+        self._values: dict[str, Any] = {}
+        self._keys = (f"{prefix}:{number}" for number in itertools.count(1))
+
+    def put(self, value: Any) -> str:
+        """Keep a value; the same one keeps its key."""
+        for key, kept in self._values.items():
+            if kept is value:
+                return key
+        key = next(self._keys)
+        self._values[key] = value
+        return key
+
+    def get(self, key: str) -> Any:
+        """Find a value again; LookupError if it is not here."""
+        try:
+            return self._values[key]
+        except KeyError:
+            raise LookupError(
+                "a captured value stayed in another cell process; bring it here with .fetch() first"
+            ) from None
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget values that the kernel has forgotten."""
+        for key in keys:
+            self._values.pop(key, None)
+
+    def known(self) -> dict[int, object]:
+        """Keys by ``id`` of the value."""
+        return {id(value): key for key, value in self._values.items()}
+
+
+@dataclass
+class Giveback:
+    """Collects what goes back, and finds out what of it has to stay."""
+
+    space: dict[str, Any]
+    before: dict[str, Any]
+    deletes: Sequence[str]
+    tracker: Tracker
+    store: Store
+    owns: Callable[[dict[str, Any]], bool]
+    limit: int
+    remotes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+    def build(self, done: Executed, *, names: bool) -> tuple[dict[str, Any], list[Buffer]]:
+        """Make the header and parts of the outcome message."""
+        changes = self.tracker.changes() if names else Changes()
+        replaced = {id(self.tracker.nodes[i]) for i in changes.replaced}
+        assigned = self._assigned(replaced) if names else {}
+        deleted = [n for n in (*self.before, *self.deletes) if n not in self.space] if names else []
+        payload = {
+            "assigned": assigned,
+            "contents": changes.contents,
+            "result": (done.value,) if done.has else (),
+            "error": done.error,
+        }
+        known = {id(node): i for i, node in enumerate(self.tracker.nodes)}
+        known = {key: i for key, i in known.items() if key not in replaced}
+        stream, buffers = self._dump(payload, known)
+        header = {
+            "op": "outcome",
+            "deleted": deleted,
+            "rebound": sorted({n for n in assigned if n in self.before and self._is(n)}),
+            "unlooked": changes.unlooked,
+            "remotes": self.remotes,
+            "lost": self.lost,
+            "readonly": [view.readonly for view in buffers],
+            **_description(done),
+        }
+        return header, [stream, *buffers]
+
+    def _is(self, name: str) -> bool:
+        return self.space.get(name) is self.before[name]
+
+    def _assigned(self, replaced: set[int]) -> dict[str, Any]:
+        found = {}
+        for name, value in self.space.items():
+            if name in _OWN or (name in self.deletes and value is None):
+                continue
+            fresh = name not in self.before or self.before[name] is not value
+            if fresh or (replaced and self._reaches(value, replaced)):
+                found[name] = value
+        return found
+
+    def _reaches(self, value: Any, replaced: set[int]) -> bool:
+        if id(value) in replaced:
+            return True
+        kind = kind_of(value, self.owns)
+        return kind == "through" and holds(value, "through", replaced, self.owns)
+
+    # -- pickling --------------------------------------------------------------------------
+
+    def _dump(
+        self, payload: dict[str, Any], nodes: dict[int, int]
+    ) -> tuple[bytes, list[memoryview]]:
+        memory = self._memory(payload)
+
+        def attempt(value: Any) -> tuple[bytes, list[memoryview]]:
+            known = {**nodes, **self.store.known()}
+            stream, buffers, _ = dump([value], owns=self.owns, known=known, memory=memory)
+            return stream, buffers
+
+        try:
+            stream, buffers = attempt(payload)
+        except Exception:
+            self._mend(payload, attempt)
+            stream, buffers = attempt(payload)
+        if _total(stream, buffers) > self.limit:
+            self._shrink(payload, attempt)
+            stream, buffers = attempt(payload)
+        return stream, buffers
+
+    def _memory(self, payload: dict[str, Any]) -> Memory | None:
+        fresh = walk({**payload["assigned"], "": payload["result"]}, self.owns)
+        arrays = [n.value for n in fresh.values() if n.kind == "array"]
+        arrays += [n for n in self.tracker.nodes if kind_of(n, self.owns) == "array"]
+        return Memory(arrays) if arrays else None
+
+    def _mend(self, payload: dict[str, Any], attempt: Callable[[Any], object]) -> None:
+        """Let stay here what cannot be pickled, and nothing else."""
+        values = [*payload["assigned"].values(), *payload["result"]]
+        for _, kind, content in payload["contents"]:
+            values += _members(kind, content)
+        for value in values:
+            if not _works(attempt, value):
+                self._stay(value, None)
+        if payload["error"] is not None and not _works(attempt, payload["error"]):
+            payload["error"] = None
+
+    def _shrink(
+        self,
+        payload: dict[str, Any],
+        attempt: Callable[[Any], tuple[bytes, list[memoryview]]],
+    ) -> None:
+        """Let the largest values stay here until the rest is small enough."""
+        sizes = []
+        for value in (*payload["assigned"].values(), *payload["result"]):
+            stream, buffers = attempt(value)
+            sizes.append((_total(stream, buffers), value))
+        sizes.sort(key=lambda pair: -pair[0])
+        for size, value in sizes:
+            stream, buffers = attempt(payload)
+            if _total(stream, buffers) <= self.limit:
+                return
+            self._stay(value, size)
+
+    def _stay(self, value: Any, size: int | None) -> None:
+        key = self.store.put(value)
+        try:
+            text = " ".join(repr(value).split())
+        except Exception as error:
+            text = f"repr failed: {error}"
+        self.remotes[key] = {
+            "nbytes": size,
+            "kind": type(value).__name__,
+            "text": text if len(text) <= 200 else text[:197] + "...",
+        }
+
+
+def _total(stream: bytes, buffers: Sequence[memoryview]) -> int:
+    return len(stream) + sum(view.nbytes for view in buffers)
+
+
+def _works(attempt: Callable[[Any], object], value: Any) -> bool:
+    try:
+        attempt(value)
+    except Exception:
+        # Whatever it is that a __reduce__ raises: the value stays.
+        return False
+    return True
+
+
+def _members(kind: str, content: Any) -> list[Any]:
+    """The objects in a content, each of which may be what cannot be pickled."""
+    if kind in ("list", "set"):
+        return [*content[0], *_own(content[1])]
+    if kind == "dict":
+        return [*content[0].keys(), *content[0].values(), *_own(content[1])]
+    if kind == "instance":
+        return _own(content)
+    if kind == "class":
+        return list(content[0].values())
+    if kind == "function":
+        return [*content[2].values(), *(cell[0] for cell in content[3] if cell)]
+    return []
+
+
+def _own(content: Any) -> list[Any]:
+    return [] if content is None else [*content[0].values(), *content[1].values()]
+
+
+def _description(done: Executed) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "has": done.has,
+        "data": done.data,
+        "metadata": done.metadata,
+        "rendered": done.rendered,
+        "seconds": done.seconds,
+        "cpu_seconds": done.cpu_seconds,
+        "error": None,
+    }
+    if done.error is not None:
+        kind = type(done.error)
+        try:
+            text = str(done.error)
+        except Exception as error:
+            text = f"(its text failed: {error})"
+        described["error"] = {"name": kind.__name__, "bases": _bases(kind), "text": text}
+    return described
+
+
+def _bases(kind: type) -> list[str]:
+    import builtins
+
+    return [b.__name__ for b in kind.__mro__ if getattr(builtins, b.__name__, None) is b]

@@ -1,0 +1,153 @@
+"""The warm part of a cell process: takes a run message apart, runs it, makes the outcome."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import types
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from gridnb.cells.changes import Tracker
+from gridnb.cells.execute import Body, Executed, Executor
+from gridnb.cells.frames import Buffer, Channel
+from gridnb.cells.giveback import Giveback, Store
+from gridnb.cells.modules import Finder, Source
+from gridnb.cells.pickles import dump, load, loading
+from gridnb.cells.shell import CellShell
+from gridnb.cells.spec import CellSpec
+from gridnb.cells.streams import Descriptors, Outbox, Stream
+
+__all__ = ["Runner"]
+
+Answer = tuple[dict[str, Any], list[Buffer]]
+
+
+class Runner:
+    """Everything that is warm."""
+
+    def __init__(
+        self, spec: CellSpec, may_interrupt: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._spec = spec
+        self._outbox = Outbox()
+        self._descriptors = Descriptors(self._outbox)
+        self._store = Store(f"{spec.worker}-{uuid.uuid4().hex[:8]}")
+        self._finder = Finder()
+        sys.meta_path.insert(0, self._finder)
+        self._shell = CellShell.start(self._outbox)
+        self._executor = Executor(
+            self._shell, self._outbox, speed=spec.speed, may_interrupt=may_interrupt
+        )
+        self._streams: dict[str, Stream] = {}
+        self._keep: list[Any] = []
+
+    def run(self, header: dict[str, Any], parts: list[Buffer], channel: Channel) -> Answer:
+        """Run what a kernel sent, and make the outcome message."""
+        run = header["run"]
+        module = types.ModuleType("__main__")
+        space = module.__dict__
+        sys.modules["__main__"] = module
+        self._prepare(header)
+
+        def owns(other: dict[str, Any]) -> bool:
+            return other is space or other.get("__name__") == "__main__"
+
+        try:
+            with loading(space, self._store.get):
+                before, nodes = self._load(header, parts)
+        except Exception as error:
+            return self._refusal(error, run), []
+        space.update(dict.fromkeys(header["deletes"]))
+        space.update(before)
+        names = header["returns"] == "names"
+        tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
+        self._outbox.send = lambda message: channel.send({**message, "run": run})
+        try:
+            done = self._execute(header, module)
+        finally:
+            self._outbox.send = None
+        back = Giveback(
+            space, before, header["deletes"], tracker, self._store, owns, header["fetch_limit"]
+        )
+        answer, out = back.build(done, names=names)
+        # Futures among the values live on until the kernel's own client has them.
+        self._keep = [space, done]
+        return {**answer, "run": run}, out
+
+    def _prepare(self, header: dict[str, Any]) -> None:
+        self._store.drop(header.get("drops", ()))
+        self._finder.take({name: Source(**item) for name, item in header["sources"].items()})
+        for name, lines in header["lines"].items():
+            self._shell.compile.label(name, lines, header["labels"].get(name, 0))
+        self._descriptors.restore()
+        for name, descriptor in (("stdout", 1), ("stderr", 2)):
+            stream = self._streams.get(name)
+            if stream is None or stream.closed:
+                stream = self._streams[name] = Stream(name, self._outbox, descriptor)
+            setattr(sys, name, stream)
+
+    def _load(
+        self, header: dict[str, Any], parts: list[Buffer]
+    ) -> tuple[dict[str, Any], list[Any]]:
+        for name in header["imports"]:
+            importlib.import_module(name)
+        streams = [parts.pop(0) for _ in range(header["inline"])]
+        if header["stream_apart"]:
+            streams.insert(0, parts.pop())
+        values = load(streams[0], _copies(parts, header["readonly"]), header["count"])
+        nodes = values.pop()
+        before: dict[str, Any] = {}
+        for part in values:
+            before |= part
+        if len(streams) > 1:
+            before |= load(streams[1], (), 1)[0]
+        return before, nodes
+
+    def _refusal(self, error: Exception, run: str) -> dict[str, Any]:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ModuleNotFoundError):
+            text = (
+                f"module {error.name!r} is not installed at site {self._spec.site}; "
+                "install it there, or leave it out of the cell"
+            )
+        elif not isinstance(error, LookupError):
+            text = f"the captured values could not be loaded at site {self._spec.site}: {text}"
+        return {"op": "refused", "run": run, "text": text}
+
+    def _execute(self, header: dict[str, Any], module: types.ModuleType) -> Executed:
+        body = Body(
+            header["body"], header["name"], header["labels_count"], header["first"], header["flags"]
+        )
+        pid = os.getpid()
+        done = self._executor.run(body, module)
+        if os.getpid() == pid:
+            self._descriptors.drain()
+            self._outbox.flush()
+        return done
+
+    def answer(self, header: dict[str, Any]) -> Answer:
+        """Answer what is not a run."""
+        if header["op"] == "fetch":
+            return self._fetch(header["key"])
+        return {"op": "refused", "text": f"unknown message {header['op']!r}"}, []
+
+    def _fetch(self, key: str) -> Answer:
+        try:
+            value = self._store.get(key)
+            stream, buffers, _ = dump([value], owns=lambda s: s.get("__name__") == "__main__")
+        except Exception as error:
+            return {"op": "refused", "text": f"the value cannot be brought here: {error}"}, []
+        readonly = [view.readonly for view in buffers]
+        return {"op": "fetched", "readonly": readonly}, [stream, *buffers]
+
+
+def _copies(parts: list[Buffer], readonly: list[bool]) -> list[Buffer]:
+    """What was kept must not change, and what was writable must be so."""
+    return [
+        bytes(part) if fixed else bytearray(part)
+        for part, fixed in zip(parts, readonly, strict=True)
+    ]
