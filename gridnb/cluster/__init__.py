@@ -1,0 +1,1 @@
+"""One Dask cluster over the sites."""

@@ -1,0 +1,177 @@
+"""The scheduler of a grid: Dask's own, which lets in only workers that a hold pays for.
+
+It knows the site of each worker, counts a slot in which a cell runs as taken,
+gives restarts to the guards, and answers the hub's calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from gridnb.cluster.private import Scheduler, TaskState, WorkerState
+from gridnb.cluster.usage import RUN, UsageMeter
+
+__all__ = ["GridScheduler", "Keeper"]
+
+
+class Keeper(Protocol):
+    """What the scheduler needs from whoever keeps the leases."""
+
+    def admits(self, worker: str) -> str | None:
+        """Return why a worker may not join, or None if it may."""
+
+    def joined(self, worker: str, address: str) -> None: ...
+
+    def left(self, worker: str) -> None: ...
+
+    def sampled(self, worker: str, sample: dict[str, Any]) -> None: ...
+
+    def seen_run(self, run: str, label: str) -> None: ...
+
+    async def respawn(self, workers: list[str]) -> None: ...
+
+
+class _Samples:
+    """Receives what the workers' meters send with their heartbeats."""
+
+    def __init__(self, scheduler: GridScheduler) -> None:
+        self.scheduler = scheduler
+
+    def heartbeat(self, ws: WorkerState, sample: dict[str, Any]) -> None:
+        if self.scheduler.keeper is not None:
+            self.scheduler.keeper.sampled(ws.name, sample)
+
+
+class _Runs(SchedulerPlugin):  # type: ignore[misc]
+    """Gives each task a run: the one that its client named, or else the client itself."""
+
+    name = "gridnb-runs"
+
+    def __init__(self, scheduler: GridScheduler) -> None:
+        self.scheduler = scheduler
+
+    def update_graph(
+        self, scheduler: Scheduler, *, client: str, tasks: list[Any], **_: Any
+    ) -> None:
+        known = set()
+        fallback = f"client:{client}"
+        for key in tasks:
+            ts = scheduler.tasks[key]
+            notes = ts.annotations
+            if not notes:
+                ts.annotations = {RUN: fallback}
+                known.add(fallback)
+            else:
+                known.add(notes.setdefault(RUN, fallback))
+        if self.scheduler.keeper is not None:
+            for run in known:
+                self.scheduler.keeper.seen_run(run, "Dask client" if run == fallback else "")
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
+        self.scheduler.worker_left(worker)
+
+
+class GridScheduler(Scheduler):  # type: ignore[misc]
+    """Dask's scheduler in the hub of a grid."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.keeper: Keeper | None = None
+        self.booked: Counter[str] = Counter()
+        self._names: dict[str, str] = {}
+        super().__init__(**kwargs)
+        self.extensions[UsageMeter.name] = _Samples(self)
+        self.add_plugin(_Runs(self))
+
+    def answer(self, **handlers: Callable[..., Any]) -> None:
+        """Add calls that clients can make (as ``rpc.<name>``)."""
+        self.handlers.update(handlers)
+
+    def hear(self, **handlers: Callable[..., Any]) -> None:
+        """Add one-way messages that clients can send."""
+        self.stream_handlers.update(handlers)
+
+    # who may join
+
+    async def add_worker(self, comm: Any, *, address: str, name: str, **kwargs: Any) -> None:
+        """Let a worker in only if a lease holds money for it."""
+        refusal = "this grid is not ready" if self.keeper is None else self.keeper.admits(name)
+        if refusal:
+            await comm.write({"status": "error", "message": refusal, "time": 0.0})
+            await comm.close()
+            return
+        assert self.keeper is not None
+        self._names[address] = name
+        self.keeper.joined(name, address)
+        await super().add_worker(comm, address=address, name=name, **kwargs)
+
+    def worker_left(self, address: str) -> None:
+        """Tell the keeper that a worker is gone."""
+        name = self._names.pop(address, None)
+        self.booked.pop(address, None)
+        if name is not None and self.keeper is not None:
+            self.keeper.left(name)
+
+    # slots in which cells run
+
+    def book(self, address: str, slots: int) -> None:
+        """Count slots of a worker as taken by cells (negative: given back)."""
+        self.booked[address] += slots
+        if self.booked[address] <= 0:
+            del self.booked[address]
+        if (ws := self.workers.get(address)) is not None:
+            self.check_idle_saturated(ws)
+
+    def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[Any, ...]:
+        """Put a worker whose slots are booked behind those that are free."""
+        full = self.booked[ws.address] >= ws.nthreads if self.booked else False
+        return (full, *super().worker_objective(ts, ws))
+
+    def check_idle_saturated(self, ws: WorkerState, occ: float = -1.0) -> None:
+        """See Dask's; a fully booked worker is not idle while another is not booked."""
+        super().check_idle_saturated(ws, occ)
+        if not self.booked or self.booked[ws.address] < ws.nthreads:
+            return
+        if any(self.booked[w.address] < w.nthreads for w in self.running):
+            self.idle.pop(ws.address, None)
+            self.idle_task_count.discard(ws)
+
+    # restart
+
+    async def restart_workers(
+        self,
+        workers: list[str] | None = None,
+        *,
+        client: str | None = None,
+        timeout: float = 30,
+        wait_for_workers: bool = True,
+        on_error: str = "raise",
+        stimulus_id: str,
+    ) -> dict[str, str]:
+        """Have the guards end workers and start them again, within the same terms."""
+        chosen = [a for a in (workers or list(self.workers)) if a in self.workers]
+        names = [self._names[address] for address in chosen]
+        before = len(self.workers)
+        if self.keeper is not None:
+            await self.keeper.respawn(names)
+        for address in chosen:
+            await self.remove_worker(address, stimulus_id=stimulus_id)
+        if wait_for_workers:
+            await self._wait_for(before, timeout, on_error)
+        return dict.fromkeys(chosen, "OK")
+
+    async def _wait_for(self, count: int, timeout: float, on_error: str) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                while len(self.workers) < count:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            if on_error == "raise":
+                raise TimeoutError(
+                    f"{count - len(self.workers)} of {count} workers did not come back "
+                    f"in {timeout:g} s; see `%grid status` for what became of them"
+                ) from None

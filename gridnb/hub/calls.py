@@ -1,0 +1,245 @@
+"""What a client can ask of a hub, as calls on the scheduler's address.
+
+Arguments and answers are plain data. An error that a user should read travels
+as ``{"error": class name, "text": …}`` and is raised again at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gridnb.broker import Quote, Request, quote
+from gridnb.errors import BudgetExceeded, GridError, HubError
+from gridnb.hub.hub import Hub, Run
+from gridnb.hub.leases import Lease
+from gridnb.hub.seats import Seats
+from gridnb.hub.status import status
+from gridnb.providers.guard import clock
+from gridnb.units import Money
+
+__all__ = ["Calls"]
+
+Handler = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def _guarded(call: Handler) -> Handler:
+    @functools.wraps(call)
+    async def answer(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        try:
+            return await call(*args, **kwargs)
+        except GridError as error:
+            more = {}
+            if isinstance(error, BudgetExceeded):
+                more = {"needed": str(error.needed), "left": str(error.left)}
+            return {"error": type(error).__name__, "text": str(error), **more}
+
+    return answer
+
+
+class Calls:
+    """Answers clients; `stop` ends the hub."""
+
+    def __init__(self, hub: Hub, seats: Seats, about: dict[str, Any], stop: asyncio.Event) -> None:
+        self.hub = hub
+        self.seats = seats
+        self.about = about
+        self.stop = stop
+        names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
+                 "run_info", "close", "wait", "dashboard", "scale_down")  # fmt: skip
+        hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
+        hub.scheduler.hear(**{"grid-run": self.run})
+
+    async def _left(self) -> Money | None:
+        account = await self.hub.treasury.account()
+        return None if account.cap is None else Money(account.left, account.currency)
+
+    def _taken(self) -> dict[str, int]:
+        taken: dict[str, int] = {}
+        for slot in self.hub.slots.values():
+            if slot.state != "ended":
+                taken[slot.site.name] = taken.get(slot.site.name, 0) + 1
+        return taken
+
+    async def _quote(self, request: Request) -> Quote:
+        left = await self._left()
+        term = self.hub.settings.lease.term
+        return quote(request, self.hub.catalog, taken=self._taken(), left=left, term=term)
+
+    async def quote(self, request: str) -> dict[str, Any]:
+        """Quote a request (JSON)."""
+        return {"quote": (await self._quote(Request.model_validate_json(request))).to_json()}
+
+    async def request(
+        self, quote: str | None = None, request: str | None = None, keep: bool = False
+    ) -> dict[str, Any]:
+        """Take a lease on a quote, or on a request that is quoted now."""
+        if quote is not None:
+            accepted = Quote.from_json(quote)
+        else:
+            accepted = await self._quote(Request.model_validate_json(request or "{}"))
+        lease = await self.hub.lease(accepted, keep=keep)
+        return {"lease": lease.describe(clock()), "quote": accepted.to_json()}
+
+    def _lease(self, lease: str) -> Lease:
+        if lease not in self.hub.leases:
+            known = ", ".join(self.hub.leases) or "none"
+            raise HubError(f"there is no lease {lease!r} in this grid; there are: {known}")
+        return self.hub.leases[lease]
+
+    async def release(self, lease: str | None = None) -> dict[str, Any]:
+        """End one lease, or all."""
+        chosen = [self._lease(lease)] if lease else list(self.hub.leases.values())
+        ended = [each.id for each in chosen if each.state == "active"]
+        for each in chosen:
+            self.hub.release(each)
+        return {"released": ended}
+
+    async def scale(self, sites: dict[str, int] | None = None, n: int | None = None) -> dict[str, Any]:
+        """Bring sites, or the whole grid, to a number of workers; more of them are quoted and held."""
+        if sites is None:
+            await self._scale_to(n or 0, [])
+        else:
+            for site, count in sites.items():
+                self.hub.catalog.site(site)
+                await self._scale_to(count, [site])
+        return {"workers": sum(self._taken().values())}
+
+    async def _scale_to(self, count: int, sites: list[str]) -> None:
+        present = [
+            slot
+            for slot in self.hub.slots.values()
+            if slot.state in ("starting", "running") and (not sites or slot.site.name in sites)
+        ]
+        if count > len(present):
+            request = Request.of(workers=count - len(present), sites=sites, cores=1)
+            await self.hub.lease(await self._quote(request), keep=True)
+        elif count < len(present):
+            await self._retire(self._least_missed(present)[: len(present) - count])
+
+    def _least_missed(self, slots: list[Any]) -> list[Any]:
+        """Order workers by how little is lost with them: not up yet, idle, few data."""
+
+        def weight(slot: Any) -> tuple[int, int, int]:
+            ws = self.hub.scheduler.workers.get(slot.address) if slot.address else None
+            if ws is None:
+                return (0, 0, 0)
+            return (1, len(ws.processing), ws.nbytes)
+
+        return sorted(slots, key=weight)
+
+    async def _retire(self, slots: list[Any]) -> None:
+        """Move what workers hold to those that stay, then end them."""
+        names = [slot.name for slot in slots if slot.address is not None]
+        stay = len(self.hub.scheduler.workers) - len(names)
+        if names and stay > 0:
+            await self.hub.scheduler.retire_workers(
+                names=names, close_workers=False, remove=False, stimulus_id="gridnb-scale"
+            )
+        for slot in slots:
+            self.hub.stop(slot, "scaled down")
+
+    async def scale_down(self, workers: list[str]) -> dict[str, Any]:
+        """End the workers at these addresses, after moving what they hold."""
+        await self._retire([s for s in self.hub.slots.values() if s.address in workers])
+        return {}
+
+    async def status(self, bill: bool = False) -> dict[str, Any]:
+        """Return the state of everything; with `bill`, after charging up to now."""
+        if bill:
+            await self.hub.biller.bill(clock(), flush=True)
+        account = await self.hub.treasury.account()
+        return status(self.hub, account, self.about)
+
+    async def wait(self, lease: str, n: int | None = None, timeout: float | None = None) -> dict[str, Any]:
+        """Wait until `n` workers of a lease are up (all by default)."""
+        chosen = self._lease(lease)
+        want = n if n is not None else len(chosen.slots)
+        until = None if timeout is None else clock() + timeout
+        while True:
+            up = [slot.name for slot in chosen.slots.values() if slot.state == "running"]
+            if len(up) >= want:
+                return {"up": up}
+            if len(chosen.open_slots()) < want:
+                ended = [f"{s.name}: {s.reason}" for s in chosen.slots.values() if s.state == "ended"]
+                raise HubError(f"{len(ended)} workers ended before they were up: {'; '.join(ended)}")
+            if until is not None and clock() > until:
+                raise HubError(f"{len(up)} of {want} workers are up after {timeout:g} s; see `%grid status`")
+            await self.hub.changed(0.5)
+
+    # cells
+
+    async def seat(
+        self, client: str, sites: list[str] | None = None, others: bool = False
+    ) -> dict[str, Any]:
+        """Lend a cell process."""
+        return await self.seats.take(client, sites=sites or [], others=others)
+
+    async def unseat(self, client: str, seat: int) -> dict[str, Any]:
+        """Give a cell process back."""
+        self.seats.give_back(client, seat)
+        return {}
+
+    async def kill_seat(self, seat: int) -> dict[str, Any]:
+        """End a cell process that does not let go."""
+        self.seats.kill(seat)
+        return {}
+
+    def run(self, run: str, label: str, state: str, client: str | None = None, **_: Any) -> None:
+        """Take note of a run that begins or ends (one-way)."""
+        known = self.hub.runs.get(run)
+        if known is None:
+            known = self.hub.runs[run] = Run(run, label, began=clock())
+        known.label, known.client = label, client or known.client
+        known.state = state
+        if state != "running":
+            known.ended = clock()
+
+    async def run_info(self, run: str) -> dict[str, Any]:
+        """Return what a run cost so far, up to this moment, and what is left."""
+        await self.hub.biller.bill(clock(), flush=True)
+        found = self.hub.runs.get(run)
+        account = await self.hub.treasury.account()
+        active = [lease for lease in self.hub.leases.values() if lease.state == "active"]
+        ends = [t for lease in active if (t := lease.released_in(clock())) is not None]
+        return {
+            "cost": str(found.cost) if found else "0",
+            "used": str(found.used) if found else "0",
+            "sites": sorted(found.sites) if found else [],
+            "left": None if account.cap is None else str(account.left),
+            "released_in": min(ends, default=None),
+            "active": len(active),
+            "reason": next((lease.reason for lease in active if lease.reason), ""),
+        }
+
+    # the hub itself
+
+    async def dashboard(self) -> dict[str, Any]:
+        """Start Dask's dashboard (on loopback) on first use, and return its address."""
+        scheduler = self.hub.scheduler
+        if "dashboard" not in scheduler.services:
+            return {"link": self._start_dashboard()}
+        return {"link": self._dashboard_link()}
+
+    def _dashboard_link(self) -> str:
+        port = self.hub.scheduler.http_server.port
+        return f"http://127.0.0.1:{port}/status"
+
+    def _start_dashboard(self) -> str:
+        try:
+            from distributed.dashboard.scheduler import connect
+        except ImportError:
+            raise HubError("Dask's dashboard needs bokeh; install it with `pip install bokeh`") from None
+        scheduler = self.hub.scheduler
+        connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="")
+        scheduler.services["dashboard"] = scheduler.http_server
+        return self._dashboard_link()
+
+    async def close(self) -> dict[str, Any]:
+        """End the hub: all leases are released and settled."""
+        self.stop.set()
+        return {"pid": os.getpid()}
+

@@ -1,0 +1,139 @@
+"""The kernel's side of a hub: a Dask client that names its runs, a cluster that is far away."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable
+from typing import Any
+
+import dask
+from distributed import Client
+from distributed.core import Status, rpc
+from distributed.security import Security
+
+from gridnb import errors
+from gridnb.cluster.private import Cluster
+from gridnb.cluster.usage import RUN
+from gridnb.errors import BudgetExceeded, GridError, HubError
+
+__all__ = ["GridClient", "GridCluster", "opened"]
+
+
+def opened(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a hub's answer, or raise the error that it carries."""
+    if "error" not in answer:
+        return answer
+    kind = getattr(errors, answer["error"], GridError)
+    if kind is BudgetExceeded:
+        from decimal import Decimal
+
+        raise BudgetExceeded(
+            answer["text"], needed=Decimal(answer["needed"]), left=Decimal(answer["left"])
+        )
+    raise kind(answer["text"])
+
+
+class GridCluster(Cluster):  # type: ignore[misc]
+    """A `distributed.deploy.Cluster` whose scheduler lives in a hub.
+
+    Closing it closes the connection, not the hub: :meth:`gridnb.Grid.close` does that.
+    """
+
+    def __init__(self, address: str, security: Security, name: str, **kwargs: Any) -> None:
+        self.security = security
+        self._address = address
+        super().__init__(name=name, quiet=True, **kwargs)
+        if not self.called_from_running_loop:
+            self._loop_runner.start()
+            self.sync(self._start)
+
+    async def _start(self) -> None:
+        arguments = self.security.get_connection_args("client")
+        self.scheduler_comm = rpc(self._address, connection_args=arguments)
+        await super()._start()
+
+    @property
+    def scheduler_address(self) -> str:
+        """Where the scheduler listens."""
+        return self._address
+
+    async def call_async(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the hub (see :class:`gridnb.hub.calls.Calls`)."""
+        if self.status != Status.running:
+            raise HubError("the connection to the grid is closed; connect again")
+        try:
+            return opened(await getattr(self.scheduler_comm, f"grid_{name}")(**arguments))
+        except OSError as error:
+            raise HubError(
+                f"the hub of this grid does not answer ({error}); see `gridnb status`, "
+                "or connect again"
+            ) from error
+
+    def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the hub and wait for the answer."""
+        answer: dict[str, Any] = self.sync(self.call_async, name, **arguments)
+        return answer
+
+    def scale(self, n: int | None = None, /, **sites: int) -> Awaitable[Any] | Any:
+        """Bring the grid to `n` workers, or sites to numbers of theirs; paid before they start.
+
+        Raises
+        ------
+        BudgetError
+            If the budget does not pay for the first term.
+        """
+        if n is None and not sites:
+            raise TypeError("say how many: scale(4), or scale(alpha=2)")
+        return self.sync(self.call_async, "scale", n=n, sites=sites or None)
+
+    async def scale_up(self, n: int) -> None:
+        """Bring the grid to `n` workers (used by `adapt`)."""
+        await self.call_async("scale", n=n)
+
+    async def scale_down(self, workers: list[str]) -> None:
+        """End these workers (used by `adapt`)."""
+        await self.call_async("scale_down", workers=list(workers))
+
+    @property
+    def plan(self) -> set[str]:
+        """Addresses or names of the workers that are asked for."""
+        return self.requested
+
+    @property
+    def requested(self) -> set[str]:
+        """Addresses of the workers that are up."""
+        return set(self.scheduler_info["workers"])
+
+    @property
+    def observed(self) -> set[str]:
+        """Addresses of the workers that are up."""
+        return set(self.scheduler_info["workers"])
+
+    @property
+    def dashboard_link(self) -> str:
+        """Address of Dask's dashboard, which starts on first use, on loopback."""
+        return str(self.call("dashboard")["link"])
+
+
+class GridClient(Client):  # type: ignore[misc]
+    """A `distributed.Client` that tags what it submits with the run it belongs to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.run: str | None = None
+        self.on_submit: Any = None
+        kwargs.setdefault("name", f"gridnb-{uuid.uuid4().hex[:6]}")
+        super().__init__(*args, **kwargs)
+
+    def _graph_to_futures(self, *args: Any, **kwargs: Any) -> Any:
+        if self.on_submit is not None:
+            self.on_submit()
+        if self.run is None:
+            return super()._graph_to_futures(*args, **kwargs)
+        with dask.annotate(**{RUN: self.run}):
+            return super()._graph_to_futures(*args, **kwargs)
+
+    def announce(self, run: str, label: str, state: str) -> None:
+        """Tell the hub that a run begins or ends; does not wait."""
+        self._send_to_scheduler(
+            {"op": "grid-run", "run": run, "label": label, "state": state}
+        )

@@ -1,0 +1,138 @@
+"""Where hubs leave what others have to find: runtime directories, records, locks.
+
+The runtime directory of a grid (mode 0700) has its address, its log and its
+keys; it goes with the hub. The records directory has what the grid was and how
+long each worker was up; it stays until all of that is settled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from gridnb.errors import HubError
+
+__all__ = ["Place", "places", "private"]
+
+
+def private(path: Path) -> Path:
+    """Make a directory that only its owner can enter.
+
+    Raises
+    ------
+    HubError
+        If there is one that belongs to somebody else or is open to others.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    info = path.stat()
+    if info.st_uid != os.getuid():
+        raise HubError(f"{path} belongs to another user; set XDG_RUNTIME_DIR to a place of yours")
+    if info.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def _runtime() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    root = Path(base) if base else Path(tempfile.gettempdir()) / f"gridnb-{os.getuid()}"
+    return private(root / "gridnb" if base else root)
+
+
+def _records() -> Path:
+    return private(Path(platformdirs.user_data_dir("gridnb")) / "grids")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directories of one grid."""
+
+    grid: str
+    directory: Path
+    records: Path
+
+    @classmethod
+    def of(cls, grid: str) -> Place:
+        """Return where a grid of that id keeps its things."""
+        return cls(grid, _runtime() / grid, _records() / grid)
+
+    def make(self, spec: dict[str, Any]) -> None:
+        """Create both directories and write down what the grid is."""
+        private(self.directory)
+        private(self.records)
+        _write(self.records / "grid.json", spec)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what :meth:`make` wrote."""
+        text = (self.records / "grid.json").read_text()
+        spec: dict[str, Any] = json.loads(text)
+        return spec
+
+    def announce(self, info: dict[str, Any]) -> None:
+        """Write how the hub is reached."""
+        _write(self.directory / "hub.json", info)
+
+    def info(self) -> dict[str, Any] | None:
+        """Return how the hub is reached, or None if it never said."""
+        try:
+            info: dict[str, Any] = json.loads((self.directory / "hub.json").read_text())
+        except FileNotFoundError:
+            return None
+        return info
+
+    def lock(self) -> int:
+        """Take the lock that says that the hub is alive; returns its descriptor."""
+        fd = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fd
+
+    @property
+    def alive(self) -> bool:
+        """Whether the hub runs: it holds its lock."""
+        try:
+            fd = os.open(self.directory / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the end of the hub's log."""
+        try:
+            return "\n".join((self.directory / "hub.log").read_text().splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    def forget(self) -> None:
+        """Remove both directories."""
+        for path in (self.directory, self.records):
+            if path.exists():
+                shutil.rmtree(path)
+
+
+def places() -> list[Place]:
+    """Return the places of all grids that left something, oldest first."""
+    records = _records()
+    found = [path for path in records.iterdir() if (path / "grid.json").exists()]
+    found.sort(key=lambda path: (path / "grid.json").stat().st_mtime)
+    return [Place.of(path.name) for path in found]
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Replace a file of mode 0600 in one step."""
+    part = path.with_suffix(".part")
+    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(value, file)
+    part.replace(path)

@@ -1,0 +1,201 @@
+"""Seats: cell processes beside workers, each lent to one client at a time.
+
+The kernel talks to its seat directly; the hub only lends it, counts the slot
+while a cell runs there, and ends the process when it does not let go or when
+its client is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from dataclasses import dataclass, field
+from typing import Any
+
+from gridnb.errors import HubError
+from gridnb.hub.hub import Hub
+from gridnb.hub.slots import Slot
+
+__all__ = ["Seat", "Seats"]
+
+START_TIMEOUT = 60.0
+
+
+@dataclass
+class Seat:
+    """A cell process: beside which worker, for whom, and what runs in it."""
+
+    id: int
+    slot: Slot
+    client: str | None
+    ready: asyncio.Future[str]
+    run: str | None = None
+    pid: int = 0
+    booked_at: str | None = field(default=None)
+
+
+class Seats:
+    """The cell processes of a grid."""
+
+    def __init__(self, hub: Hub, spec: dict[str, Any]) -> None:
+        self.hub = hub
+        self.spec = spec
+        self.seats: dict[int, Seat] = {}
+        self._ids = itertools.count(1)
+        hub.on_event.append(self._event)
+
+    async def take(self, client: str, *, sites: list[str], others: bool) -> dict[str, Any]:
+        """Lend a seat at the worker with the most room.
+
+        With `others` the client gets one more seat than it has; without, its present one
+        if it still stands and is at one of `sites`.
+
+        Raises
+        ------
+        HubError
+            If no worker is up at these sites.
+        """
+        if not others:
+            for seat in self.seats.values():
+                if seat.client == client and (not sites or seat.slot.site.name in sites):
+                    return await self._describe(seat)
+        seat = self._free(sites) or self._open(sites)
+        seat.client = client
+        return await self._describe(seat)
+
+    def warm(self, slot: Slot) -> None:
+        """Start a cell process ahead of the first cell."""
+        if not any(seat.slot is slot for seat in self.seats.values()):
+            self._start(slot)
+
+    def _free(self, sites: list[str]) -> Seat | None:
+        fits = [
+            seat
+            for seat in self.seats.values()
+            if seat.client is None and self._usable(seat.slot, sites)
+        ]
+        return min(fits, key=lambda seat: self._load(seat.slot), default=None)
+
+    def _open(self, sites: list[str]) -> Seat:
+        slots = [slot for slot in self.hub.slots.values() if self._usable(slot, sites)]
+        if not slots:
+            where = f" at {' or '.join(sites)}" if sites else ""
+            raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
+        return self._start(min(slots, key=self._load))
+
+    def _usable(self, slot: Slot, sites: list[str]) -> bool:
+        return slot.state == "running" and (not sites or slot.site.name in sites)
+
+    def _load(self, slot: Slot) -> tuple[float, float, str]:
+        """Order workers: least taken first, then the fastest."""
+        lent = sum(s.slot is slot and s.client is not None for s in self.seats.values())
+        ws = self.hub.scheduler.workers.get(slot.address) if slot.address else None
+        busy = len(ws.processing) if ws is not None else 0
+        return ((lent + busy) / slot.cores, -float(slot.offer.speed), slot.name)
+
+    def _start(self, slot: Slot) -> Seat:
+        seat = Seat(next(self._ids), slot, None, asyncio.get_running_loop().create_future())
+        self.seats[seat.id] = seat
+        tls = self.hub.host.tls
+        spec = {
+            **self.spec,
+            "worker": slot.name,
+            "site": slot.site.name,
+            "speed": float(slot.offer.speed) if slot.site.provider == "simulated" else 1.0,
+            "cores": slot.cores,
+            "scheduler": self.hub.host.scheduler,
+            "tls_ca": tls.ca,
+            "tls_cert": tls.cert,
+            "tls_key": tls.key,
+        }
+        if slot.link is not None:
+            slot.link.send("cell", cell=seat.id, spec=spec)
+        return seat
+
+    async def _describe(self, seat: Seat) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                address = await asyncio.shield(seat.ready)
+        except TimeoutError:
+            self._drop(seat)
+            raise HubError(
+                f"the cell process of {seat.slot.name} did not start in {START_TIMEOUT:g} s; "
+                "see `%grid logs`, or ask for another worker"
+            ) from None
+        slot = seat.slot
+        return {
+            "seat": seat.id,
+            "address": address,
+            "worker": slot.name,
+            "site": slot.site.name,
+            "lease": slot.lease,
+            "rate": str(slot.rate),
+            "cores": slot.cores,
+        }
+
+    def kill(self, seat_id: int) -> None:
+        """SIGKILL a cell process and what it started; its worker is not touched."""
+        seat = self.seats.get(seat_id)
+        if seat is not None and seat.slot.link is not None:
+            seat.slot.link.send("signal-cell", cell=seat.id, signal=int(signal.SIGKILL))
+
+    def give_back(self, client: str, seat_id: int | None = None) -> None:
+        """Take seats back from a client; what still runs in one is ended."""
+        for seat in list(self.seats.values()):
+            if seat.client == client and seat_id in (None, seat.id):
+                seat.client = None
+                if seat.run is not None:
+                    self.kill(seat.id)
+
+    def _event(self, slot: Slot, message: dict[str, Any]) -> None:
+        if message["op"] in ("ended", "lost"):
+            for seat in [s for s in self.seats.values() if s.slot is slot]:
+                self._drop(seat)
+            return
+        seat = self.seats.get(message.get("cell", 0))
+        if seat is None:
+            return
+        if message["op"] == "cell-ready":
+            seat.pid = message["pid"]
+            if not seat.ready.done():
+                seat.ready.set_result(message["address"])
+        elif message["op"] == "run-start":
+            self._begin(seat, message["run"], message["t"])
+        elif message["op"] == "run-stop":
+            self._end(seat, message["t"])
+        elif message["op"] == "cell-exit":
+            self._end(seat, message["t"])
+            self._drop(seat)
+
+    def _begin(self, seat: Seat, run: str, t: float) -> None:
+        seat.run = run
+        seat.slot.cell_running[str(seat.id)] = (run, t)
+        self.hub.seen_run(run, "")
+        if seat.slot.address is not None:
+            seat.booked_at = seat.slot.address
+            self.hub.scheduler.book(seat.booked_at, 1)
+
+    def _end(self, seat: Seat, t: float) -> None:
+        held = seat.slot.cell_running.pop(str(seat.id), None)
+        if held is not None:
+            run, since = held
+            seat.slot.cell_used[run] += max(t - since, 0.0)
+        seat.run = None
+        if seat.booked_at is not None:
+            self.hub.scheduler.book(seat.booked_at, -1)
+            seat.booked_at = None
+
+    def _drop(self, seat: Seat) -> None:
+        self.seats.pop(seat.id, None)
+        if seat.booked_at is not None:
+            self.hub.scheduler.book(seat.booked_at, -1)
+            seat.booked_at = None
+        if not seat.ready.done():
+            seat.ready.set_exception(
+                HubError(
+                    f"the cell process of {seat.slot.name} ended before it was ready; "
+                    "see `%grid logs`, or run the cell again"
+                )
+            )
+            seat.ready.exception()  # it may be that nobody waits

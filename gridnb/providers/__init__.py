@@ -1,0 +1,1 @@
+"""How a site starts and ends workers."""
