@@ -377,7 +377,7 @@ def _future_flags(shell: Any) -> int:
 
     flags = int(getattr(getattr(shell, "compile", None), "flags", 0))
     known = (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-    return flags & sum({flag for flag in known if flag > 0xFFFF})
+    return flags & int(sum({flag for flag in known if flag > 0xFFFF}))
 
 
 def _labels(shell: Any, lines: dict[str, list[str]]) -> dict[str, int]:

@@ -75,7 +75,7 @@ class Tracker:
         into = _Hash()
         try:
             CellPickler(into, owns=self._owns, keep=into.buffer).dump(node)
-        except Exception:
+        except Exception:  # noqa: BLE001 - user classes raise what they like
             # It was loaded but cannot be pickled again: taken as changed, it stays here.
             return None, into.size
         return into.digest(), into.size

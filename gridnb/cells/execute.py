@@ -13,7 +13,8 @@ import types
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from gridnb.cells.streams import Outbox
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gridnb.cells.shell import CellShell
 
 __all__ = ["Body", "Executed", "Executor"]
+
+_HERE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Executor:
                         self._execute(body, module.__dict__, done)
                     finally:
                         self._hold_on(time.monotonic() - started)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the body's, part of the outcome
                 done.error = error
                 done.rendered = self._render(error, body)
             shell.events.trigger("post_execute")
@@ -109,9 +112,9 @@ class Executor:
     def _execute(self, body: Body, space: dict[str, Any], done: Executed) -> None:
         shell = self._shell
         blank = _blank_lines(body.text)
-        code = shell.transform_cell(body.text)
+        code = shell.transformed(body.text)
         head = [body.first + "\n", *["\n"] * blank]
-        shell.compile.label(body.name, [*head, *code.splitlines(keepends=True)], body.count)
+        shell.label(body.name, [*head, *code.splitlines(keepends=True)], body.count)
         flags = body.flags | ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         try:
             tree = compile(code, body.name, "exec", flags=flags, dont_inherit=True)
@@ -136,7 +139,8 @@ class Executor:
 
     def _evaluate(self, node: ast.mod, mode: str, body: Body, space: dict[str, Any]) -> Any:
         flags = body.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        code = compile(node, body.name, mode, flags=flags, dont_inherit=True)
+        # typeshed knows no other nodes than modules.
+        code = compile(cast(ast.Module, node), body.name, mode, flags=flags, dont_inherit=True)
         value = eval(code, space)
         if code.co_flags & inspect.CO_COROUTINE:
             if self._loop is None or self._loop.is_closed():
@@ -147,7 +151,7 @@ class Executor:
 
     def _result(self, value: Any, done: Executed) -> None:
         done.value, done.has = value, True
-        done.data, done.metadata = self._shell.display_formatter.format(value)
+        done.data, done.metadata = self._shell.format_value(value)
         if done.data:
             self._outbox.put({"op": "result", "data": done.data, "metadata": done.metadata})
 
@@ -158,14 +162,11 @@ class Executor:
         frames = _own_frames(error.__traceback__, body.name)
         try:
             if isinstance(error, SystemExit):
-                return list(shell.InteractiveTB.get_exception_only(type(error), error))
+                return shell.render_short(error)
             if isinstance(error, SyntaxError) and error.filename == body.name:
-                listed = traceback.extract_tb(frames)
-                return list(shell.SyntaxTB.structured_traceback(type(error), error, listed))
-            return list(
-                shell.InteractiveTB.structured_traceback(type(error), error, frames, tb_offset=0)
-            )
-        except Exception:
+                return shell.render_syntax(error, frames)
+            return shell.render(error, frames)
+        except Exception:  # noqa: BLE001 - user classes raise what they like
             # A broken __str__ or source must not hide the error itself.
             return traceback.format_exception(type(error), error, frames)
 
@@ -175,6 +176,19 @@ def _own_frames(frames: types.TracebackType | None, name: str) -> types.Tracebac
     found = frames
     while found is not None and found.tb_frame.f_code.co_filename != name:
         found = found.tb_next
+    return _without_ours(found)
+
+
+def _without_ours(frames: types.TracebackType | None) -> types.TracebackType | None:
+    """Leave out the frames of what stands in for ``input`` and the like."""
+    kept = []
+    while frames is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(_HERE):
+            kept.append(frames)
+        frames = frames.tb_next
+    found: types.TracebackType | None = None
+    for each in reversed(kept):
+        found = types.TracebackType(found, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return found
 
 
@@ -185,11 +199,9 @@ def _cpu() -> float:
 
 def _blank_lines(text: str) -> int:
     """Leading blank lines, which IPython's transformation drops."""
-    count = 0
-    for line in text.splitlines():
+    for count, line in enumerate(text.splitlines()):
         if line.strip():
             return count
-        count += 1
     return 0
 
 
@@ -206,6 +218,6 @@ def _quiet(code: str) -> bool:
     if ";" not in code:
         return False
     try:
-        return bool(DisplayHook.semicolon_at_end_of_expression(code))
+        return bool(DisplayHook.semicolon_at_end_of_expression(code))  # type: ignore[no-untyped-call]
     except (tokenize.TokenError, SyntaxError):
         return False

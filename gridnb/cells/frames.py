@@ -227,9 +227,8 @@ class Channel:
 
     def _some(self, tick: Callable[[], float | None] | None, wake: int | None) -> bytes:
         while True:
-            if tick is not None:
-                if not self._readable(tick(), wake):
-                    continue
+            if tick is not None and not self._readable(tick(), wake):
+                continue
             try:
                 data = self._sock.recv(_CHUNK)
             except (OSError, ValueError) as error:

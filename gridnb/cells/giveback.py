@@ -17,9 +17,11 @@ from gridnb.cells.pickles import dump
 __all__ = ["Giveback", "Store"]
 
 _OWN = frozenset(
-    "__name__ __doc__ __package__ __loader__ __spec__ __builtins__ __warningregistry__ "
-    "__annotations__ __file__".split()
-)
+    {
+        "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__builtins__",
+        "__warningregistry__", "__annotations__", "__file__",
+    }
+)  # fmt: skip
 
 
 class Store:
@@ -131,7 +133,7 @@ class Giveback:
 
         try:
             stream, buffers = attempt(payload)
-        except Exception:
+        except Exception:  # noqa: BLE001 - user classes raise what they like
             self._mend(payload, attempt)
             stream, buffers = attempt(payload)
         if _total(stream, buffers) > self.limit:
@@ -177,7 +179,7 @@ class Giveback:
         key = self.store.put(value)
         try:
             text = " ".join(repr(value).split())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             text = f"repr failed: {error}"
         self.remotes[key] = {
             "nbytes": size,
@@ -193,7 +195,7 @@ def _total(stream: bytes, buffers: Sequence[memoryview]) -> int:
 def _works(attempt: Callable[[Any], object], value: Any) -> bool:
     try:
         attempt(value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - as above
         # Whatever it is that a __reduce__ raises: the value stays.
         return False
     return True
@@ -232,7 +234,7 @@ def _description(done: Executed) -> dict[str, Any]:
         kind = type(done.error)
         try:
             text = str(done.error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             text = f"(its text failed: {error})"
         described["error"] = {"name": kind.__name__, "bases": _bases(kind), "text": text}
     return described

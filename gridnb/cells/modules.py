@@ -142,13 +142,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         source = self._sources.get(fullname)
         if source is None:
             return None
-        spec = importlib.util.spec_from_file_location(
+        return importlib.util.spec_from_file_location(
             fullname,
             source.path,
             loader=self,
             submodule_search_locations=[str(Path(source.path).parent)] if source.package else None,
         )
-        return spec
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the source in the module."""

@@ -68,6 +68,7 @@ _FIXED = frozenset(
 )  # fmt: skip
 _SCALARS = (enum.Enum, datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo)
 _MISSING = object()
+_REDUCES = ("__reduce_ex__", "__reduce__", "__getstate__")
 
 
 def kind_of(value: Any, owns: Callable[[dict[str, Any]], bool]) -> str:
@@ -103,9 +104,7 @@ def _frame_kind(value: Any) -> str | None:
 def _plain_kind(kind: type) -> str:
     """Classes that pickle by their ``__dict__`` can be followed; others are opaque."""
     plain = (
-        kind.__reduce_ex__ is object.__reduce_ex__
-        and kind.__reduce__ is object.__reduce__
-        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
+        all(getattr(kind, n, None) is getattr(object, n, None) for n in _REDUCES)
         and not hasattr(kind, "__setstate__")
         and not hasattr(kind, "__getnewargs_ex__")
         and kind.__flags__ & (1 << 9)
@@ -125,7 +124,7 @@ def walk(roots: Mapping[str, Any], owns: Callable[[dict[str, Any]], bool]) -> di
     """Number every mutable object that the named values reach, keyed by ``id``."""
     found: dict[int, Node] = {}
     seen: set[int] = set()
-    stack = [(value, name) for name, value in reversed(roots.items())]
+    stack = [(value, name) for name, value in reversed(list(roots.items()))]
     while stack:
         value, name = stack.pop()
         kind = kind_of(value, owns)

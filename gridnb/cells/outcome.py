@@ -96,7 +96,7 @@ def apply(outcome: Outcome, namespace: dict[str, Any]) -> None:
     for local, kind, content in outcome.contents:
         try:
             update(local, kind, content)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - user classes raise what they like
             failed.append(f"{type(local).__name__} ({error})")
     outcome.contents.clear()
     for name in outcome.deleted:

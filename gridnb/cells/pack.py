@@ -103,6 +103,7 @@ class _Packing:
         except Exception as error:
             raise self._blame(error) from error
         stream = file.getvalue()
+        large: list[Buffer] = [*kept.views, *_large(stream)]
         codes = [*found.codes, *pickler.codes]
         modules = [v for v in self.values.values() if isinstance(v, types.ModuleType)]
         sources = local_sources({*pickler.modules, *found.imports, *_imported(codes)})
@@ -117,7 +118,7 @@ class _Packing:
             imports=sorted(submodules(codes, modules)) if modules else [],
             lines=_lines(pickler.codes),
             sources=sources,
-            digests=[digest(part) for part in (*kept.views, *_large(stream))],
+            digests=[digest(part) for part in large],
         )
 
     def _closed(self) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class _Packing:
         for name, value in self.values.items():
             try:
                 dump([value], owns=self.owns)
-            except Exception as own:
+            except Exception as own:  # noqa: BLE001 - user classes raise what they like
                 reason = " ".join(str(own).split()) or type(own).__name__
                 return CaptureError(
                     f"variable {name!r} ({type(value).__name__}) cannot be sent to a site: "

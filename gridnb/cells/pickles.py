@@ -199,8 +199,9 @@ def dump(
     large: bool = True,
 ) -> tuple[bytes, list[memoryview], CellPickler]:
     """Pickle several values into one stream with shared references.
-
-    With ``large`` False everything is in the stream. Returns the stream, its large buffers, and the pickler with what it found out.
+    args = (func.__code__, func.__name__, func.__closure__)
+    own = dict(func.__dict__)
+    return _make_function, args, (own, slots), None, None, _set_function
     """
     file, kept = io.BytesIO(), Buffers()
     pickler = CellPickler(file, owns=owns, keep=kept if large else None, known=known, memory=memory)

@@ -37,7 +37,7 @@ def serve(spec: CellSpec, report_fd: int) -> None:
     process = CellProcess(spec, report_fd)
     try:
         process.serve()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - it ends here, and says so
         process.log(traceback.format_exc())
         # Threads that a body left must not keep a process that serves nobody.
         os._exit(1)
@@ -109,7 +109,7 @@ class CellProcess:
         os.register_at_fork(after_in_child=lambda: self._leave(listener))
         from gridnb.cells.runner import Runner
 
-        runner = Runner(self.spec, self.may_interrupt)
+        runner = Runner(self.spec, self.may_interrupt, self.log)
         while True:
             channel, header, parts = self._jobs.get()
             self._work(runner, channel, header, parts)
@@ -135,7 +135,7 @@ class CellProcess:
             self.report(op="run-start", run=run)
             try:
                 answer, out = runner.run(header, parts, channel)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the kernel hears it
                 answer, out = self._failure(error, run), []
             finally:
                 if os.getpid() != self._pid:

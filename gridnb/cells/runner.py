@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from gridnb.cells.changes import Tracker
+from gridnb.cells.dask import CellDask
 from gridnb.cells.execute import Body, Executed, Executor
 from gridnb.cells.frames import Buffer, Channel
 from gridnb.cells.giveback import Giveback, Store
@@ -20,6 +21,7 @@ from gridnb.cells.pickles import dump, load, loading
 from gridnb.cells.shell import CellShell
 from gridnb.cells.spec import CellSpec
 from gridnb.cells.streams import Descriptors, Outbox, Stream
+from gridnb.errors import CellError
 
 __all__ = ["Runner"]
 
@@ -30,7 +32,10 @@ class Runner:
     """Everything that is warm."""
 
     def __init__(
-        self, spec: CellSpec, may_interrupt: Callable[[], AbstractContextManager[None]]
+        self,
+        spec: CellSpec,
+        may_interrupt: Callable[[], AbstractContextManager[None]],
+        log: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._outbox = Outbox()
@@ -43,6 +48,8 @@ class Runner:
             self._shell, self._outbox, speed=spec.speed, may_interrupt=may_interrupt
         )
         self._streams: dict[str, Stream] = {}
+        self._dask = CellDask(spec, log)
+        self._dask.start()
         self._keep: list[Any] = []
 
     def run(self, header: dict[str, Any], parts: list[Buffer], channel: Channel) -> Answer:
@@ -57,9 +64,10 @@ class Runner:
             return other is space or other.get("__name__") == "__main__"
 
         try:
+            self._dask.begin(run, [header["body"].encode(), *_mentions(header), *parts])
             with loading(space, self._store.get):
                 before, nodes = self._load(header, parts)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the kernel hears it
             return self._refusal(error, run), []
         space.update(dict.fromkeys(header["deletes"]))
         space.update(before)
@@ -70,6 +78,8 @@ class Runner:
             done = self._execute(header, module)
         finally:
             self._outbox.send = None
+        if isinstance(done.error, KeyboardInterrupt):
+            self._dask.cancel()
         back = Giveback(
             space, before, header["deletes"], tracker, self._store, owns, header["fetch_limit"]
         )
@@ -82,7 +92,7 @@ class Runner:
         self._store.drop(header.get("drops", ()))
         self._finder.take({name: Source(**item) for name, item in header["sources"].items()})
         for name, lines in header["lines"].items():
-            self._shell.compile.label(name, lines, header["labels"].get(name, 0))
+            self._shell.label(name, lines, header["labels"].get(name, 0))
         self._descriptors.restore()
         for name, descriptor in (("stdout", 1), ("stderr", 2)):
             stream = self._streams.get(name)
@@ -114,7 +124,7 @@ class Runner:
                 f"module {error.name!r} is not installed at site {self._spec.site}; "
                 "install it there, or leave it out of the cell"
             )
-        elif not isinstance(error, LookupError):
+        elif not isinstance(error, LookupError | CellError):
             text = f"the captured values could not be loaded at site {self._spec.site}: {text}"
         return {"op": "refused", "run": run, "text": text}
 
@@ -139,10 +149,15 @@ class Runner:
         try:
             value = self._store.get(key)
             stream, buffers, _ = dump([value], owns=lambda s: s.get("__name__") == "__main__")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the kernel hears it
             return {"op": "refused", "text": f"the value cannot be brought here: {error}"}, []
         readonly = [view.readonly for view in buffers]
         return {"op": "fetched", "readonly": readonly}, [stream, *buffers]
+
+
+def _mentions(header: dict[str, Any]) -> list[bytes]:
+    """Texts other than the body's in which Dask may be named."""
+    return [source["text"].encode() for source in header["sources"].values()]
 
 
 def _copies(parts: list[Buffer], readonly: list[bool]) -> list[Buffer]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import builtins
 import getpass
 import linecache
+import traceback
 import types
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, cast
 
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displaypub import DisplayPublisher
@@ -22,10 +23,11 @@ from gridnb.errors import CellError
 __all__ = ["CellShell", "Publisher"]
 
 _AWAY = (
-    "grid pip conda mamba micromamba uv who whos who_ls history hist recall rerun rep save edit "
-    "load loadpy store reset reset_selective gui notebook pastebin debug pdb logstart logstop "
-    "connect_info qtconsole load_ext reload_ext unload_ext autoreload"
-).split()
+    "grid", "pip", "conda", "mamba", "micromamba", "uv", "who", "whos", "who_ls", "history",
+    "hist", "recall", "rerun", "rep", "save", "edit", "load", "loadpy", "store", "reset",
+    "reset_selective", "gui", "notebook", "pastebin", "debug", "pdb", "logstart", "logstop",
+    "connect_info", "qtconsole", "load_ext", "reload_ext", "unload_ext", "autoreload",
+)  # fmt: skip
 
 
 class Publisher(DisplayPublisher):
@@ -89,10 +91,11 @@ class CellShell(InteractiveShell):
         config.HistoryManager.enabled = False
         config.HistoryManager.hist_file = ":memory:"
         shell: CellShell = cls.instance(config=config, user_module=types.ModuleType("__main__"))
-        shell.display_pub.outbox = outbox
+        cast(Publisher, shell.display_pub).outbox = outbox
         shell._refuse_magics()
         # The formatters of a notebook, not of a terminal.
-        shell.display_formatter.active_types = shell.display_formatter.format_types
+        formatter: Any = shell.display_formatter
+        formatter.active_types = formatter.format_types
         builtins.input = no_input
         getpass.getpass = no_input
         return shell
@@ -107,6 +110,36 @@ class CellShell(InteractiveShell):
         self.user_module = module
         self.user_ns = module.__dict__
 
+    def label(self, name: str, lines: Sequence[str], number: int) -> None:
+        """Know the source of a cell of the notebook by its file name."""
+        cast(_Compiler, self.compile).label(name, lines, number)
+
+    def transformed(self, text: str) -> str:
+        """Python code for a cell with magics and shell commands."""
+        return str(self.transform_cell(text))  # type: ignore[no-untyped-call]
+
+    def format_value(self, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Mime bundle and metadata of a value."""
+        formatter: Any = self.display_formatter
+        data, metadata = formatter.format(value)
+        return data, metadata
+
+    def render(self, error: BaseException, frames: types.TracebackType | None) -> list[str]:
+        """A traceback as a notebook shows it."""
+        tb: Any = self.InteractiveTB
+        return list(tb.structured_traceback(type(error), error, frames, tb_offset=0))
+
+    def render_syntax(self, error: SyntaxError, frames: types.TracebackType | None) -> list[str]:
+        """A traceback of a cell that is not Python."""
+        tb: Any = self.SyntaxTB
+        listed = traceback.extract_tb(frames)
+        return list(tb.structured_traceback(type(error), error, listed))
+
+    def render_short(self, error: BaseException) -> list[str]:
+        """Class and text alone."""
+        tb: Any = self.InteractiveTB
+        return list(tb.get_exception_only(type(error), error))
+
     def init_virtualenv(self) -> None:
         """A site has the environment it has."""
 
@@ -119,7 +152,7 @@ class CellShell(InteractiveShell):
 
     def system_piped(self, cmd: str) -> None:
         """``!command``: its output comes back through the descriptors."""
-        self.system_raw(cmd)
+        self.system_raw(cmd)  # type: ignore[no-untyped-call]
 
     system = system_piped
 
