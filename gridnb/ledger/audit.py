@@ -32,7 +32,7 @@ def _storage(connection: Connection) -> Iterator[str]:
             yield f"file: {message}"
     statement = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
     there = {row.name: row.sql for row in connection.exec_driver_sql(statement)}
-    for name in schema.TRIGGERS.keys() | there.keys():
+    for name in sorted(schema.TRIGGERS.keys() | there.keys()):
         if there.get(name) != schema.TRIGGERS.get(name):
             yield f"trigger {name}: it is not the one that keeps entries from being changed"
 

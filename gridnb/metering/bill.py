@@ -7,7 +7,6 @@ the sum of the ledger, to the last digit. pandas is imported when a bill is made
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gridnb.ledger.records import KINDS, Charge

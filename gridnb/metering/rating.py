@@ -77,9 +77,10 @@ def egress(price: Decimal, sent: int) -> Decimal:
     return exact(_WIDE.divide(_WIDE.multiply(price, Decimal(sent)), Decimal(_GIB)))
 
 
-def split(whole: Decimal, parts: Mapping[Part, Decimal | int]) -> dict[Part, Decimal]:
+def split(whole: Decimal, parts: Mapping[Part, Decimal | float]) -> dict[Part, Decimal]:
     """Divide an amount in proportion to ``parts``; the shares add up to it, to the last digit.
 
+    ``parts`` are weights, not money, and may be floats; they are taken as exactly what they are.
     Each share is rounded down to a billionth, and what remains goes, a billionth each, to those
     that lost most by that, the first of equals first.
 
@@ -105,6 +106,6 @@ def split(whole: Decimal, parts: Mapping[Part, Decimal | int]) -> dict[Part, Dec
     }
 
 
-def _not_negative(value: Decimal | int, what: str) -> None:
+def _not_negative(value: Decimal | float, what: str) -> None:
     if value < 0:
         raise ValueError(f"{what}: {value} is negative; give at least 0")
