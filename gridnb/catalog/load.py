@@ -95,8 +95,8 @@ def _read(path: FilePath) -> Catalog:
 def _parse(text: str, path: FilePath) -> Catalog:
     import yaml
 
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             raise CatalogError(f"{path}: the catalog is empty; write at least name and sites")
@@ -106,8 +106,6 @@ def _parse(text: str, path: FilePath) -> Catalog:
         raise CatalogError(_syntax(error, path)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CatalogError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
-    finally:
-        loader.dispose()
     return _validated(document, root, path)
 
 

@@ -67,8 +67,13 @@ def path_text(path: Path) -> str:
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Word each mistake that pydantic found in a document of the model."""
-    return [_problem(details, model) for details in error.errors(include_url=False)]
+    """Word each mistake that pydantic found in a document of the model, unknown keys first.
+
+    A misspelt key is also missing under its right name: the misspelling says more.
+    """
+    found = error.errors(include_url=False)
+    found.sort(key=lambda details: details["type"] != "extra_forbidden")
+    return [_problem(details, model) for details in found]
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
