@@ -1,1 +1,56 @@
-"""gridnb: say what a notebook cell needs, and what it may cost."""
+"""gridnb: say what a notebook cell needs, and what it may cost.
+
+>>> import gridnb
+>>> with gridnb.Grid(catalog="demo", budget="5 GD") as grid:  # doctest: +SKIP
+...     lease = grid.request(cores=4)
+...     grid.client.submit(sum, [1, 2]).result()
+...     grid.bill()
+
+In a notebook: ``%load_ext gridnb``, then ``%%grid`` on a cell.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridnb.broker import Quote as Quote
+    from gridnb.broker import Request as Request
+    from gridnb.catalog import Catalog as Catalog
+    from gridnb.errors import GridError as GridError
+    from gridnb.grid import Grid as Grid
+    from gridnb.grid import Lease as Lease
+    from gridnb.jobs import Job as Job
+    from gridnb.units import Money as Money
+
+__all__ = ["Catalog", "Grid", "GridError", "Job", "Lease", "Money", "Quote", "Request"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Catalog": "gridnb.catalog",
+    "Grid": "gridnb.grid",
+    "GridError": "gridnb.errors",
+    "Job": "gridnb.jobs",
+    "Lease": "gridnb.grid",
+    "Money": "gridnb.units",
+    "Quote": "gridnb.broker",
+    "Request": "gridnb.broker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register ``%grid`` and ``%%grid`` (``%load_ext gridnb``)."""
+    from gridnb.notebook.magics import GridMagics
+
+    shell.register_magics(GridMagics)

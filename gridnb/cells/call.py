@@ -119,6 +119,10 @@ class CellConnection:
         self._labelled: set[str] = set()
         self._space: dict[str, Any] = {}
 
+    def fileno(self) -> int:
+        """Descriptor of the connection, -1 when it is closed."""
+        return self._channel.fileno()
+
     def close(self) -> None:
         """Close it; a run that is under way is interrupted."""
         self._channel.close()

@@ -25,7 +25,7 @@ from typing import Any
 from gridnb.cells.frames import Buffer, Channel, accept, listen
 from gridnb.cells.spec import CellSpec
 
-__all__ = ["CellProcess", "CellSpec", "main", "serve"]
+__all__ = ["CellProcess", "CellSpec", "main", "serve", "serve_spec"]
 
 
 def serve(spec: CellSpec, report_fd: int) -> None:
@@ -41,6 +41,11 @@ def serve(spec: CellSpec, report_fd: int) -> None:
         process.log(traceback.format_exc())
         # Threads that a body left must not keep a process that serves nobody.
         os._exit(1)
+
+
+def serve_spec(spec: dict[str, Any], report_fd: int) -> None:
+    """See :func:`serve`; the spec as plain data, as a guard hands it on."""
+    serve(CellSpec(**spec), report_fd)
 
 
 class Blobs:

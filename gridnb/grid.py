@@ -1,0 +1,376 @@
+"""The façade: request → quote → lease → run → bill, for scripts as for notebooks."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from gridnb.broker import Quote, Request
+from gridnb.catalog import Catalog, load
+from gridnb.cells.call import Run
+from gridnb.cells.outcome import apply
+from gridnb.config import settings
+from gridnb.errors import HubError, RequestError
+from gridnb.hub import find
+from gridnb.hub.find import HubInfo
+from gridnb.units import Money, parse_money
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gridnb.hub.client import GridClient, GridCluster
+    from gridnb.jobs import Job
+    from gridnb.seats import Seats
+
+__all__ = ["Grid", "Lease"]
+
+
+class Lease:
+    """Workers that were asked for together, paid term by term until they are released."""
+
+    def __init__(self, grid: Grid, described: dict[str, Any], quote: Quote) -> None:
+        self._grid = grid
+        self.id: str = described["id"]
+        self.quote = quote
+        self.workers: list[str] = list(described["workers"])
+
+    def wait(self, n: int | None = None, timeout: float | None = None) -> Self:
+        """Wait until `n` workers (default all) are up.
+
+        Raises
+        ------
+        HubError
+            If they are not up after `timeout` seconds, or ended before.
+        """
+        self._grid.cluster.call("wait", lease=self.id, n=n, timeout=timeout)
+        return self
+
+    def release(self) -> None:
+        """End the workers; what is left of the money that was set aside goes back."""
+        self._grid.release(self.id)
+
+    @property
+    def state(self) -> str:
+        """``active``, ``ending`` or ``ended``."""
+        return str(self._described()["state"])
+
+    def _described(self) -> dict[str, Any]:
+        leases = self._grid.status()["leases"]
+        return next(dict(each) for each in leases if each["id"] == self.id)
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.id}: {len(self.workers)} workers at {', '.join(self.quote.sites)}>"
+
+
+class Grid:
+    """A grid: sites, a budget, and one Dask cluster over what is leased.
+
+    Parameters
+    ----------
+    catalog
+        Name or path of a catalog, or a :class:`~gridnb.catalog.Catalog`.
+    budget
+        The cap, like ``"5 GD"``. What was spent before under the same account counts.
+    account
+        Name of the budget; by default the path of the notebook or script.
+    name
+        A name for status and bill.
+
+    Raises
+    ------
+    GridError
+        One of its children, if catalog, budget or setting is wrong, or the hub does not start.
+
+    Examples
+    --------
+    >>> with Grid(catalog="demo", budget="5 GD") as grid:  # doctest: +SKIP
+    ...     grid.request(cores=4)
+    ...     grid.client.submit(sum, [1, 2, 3]).result()
+    """
+
+    def __init__(
+        self,
+        catalog: str | Path | Catalog | None = None,
+        budget: str | Money | None = None,
+        account: str | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        config = settings()
+        chosen = load(catalog if catalog is not None else config.catalog)
+        cap = None if budget is None else parse_money(budget, what="budget")
+        currency = _currency(chosen, cap)
+        account = account or default_account()
+        starting = find.start(
+            chosen,
+            config,
+            name=name or Path(account).stem,
+            account=account,
+            currency=currency,
+            cap=None if cap is None else cap.amount,
+            owner=getpass.getuser(),
+            cwd=os.getcwd(),
+        )
+        _import_dask()  # while the hub starts
+        address = starting.wait(config.hub.start_timeout)
+        self._process: Any = starting.process
+        self._join(starting.place.grid, address, starting.place.directory, account, currency)
+        self.catalog = chosen
+
+    @classmethod
+    def attach(cls, grid: str | HubInfo | None = None, *, account: str | None = None) -> Grid:
+        """Connect to a grid that runs: by id or name, by account, or the newest.
+
+        Raises
+        ------
+        HubError
+            If there is none; names those that run.
+        """
+        running = find.hubs()
+        fits = [
+            hub
+            for hub in running
+            if (grid is None or grid in (hub, hub.id, hub.name))
+            and (account is None or hub.account == account)
+        ]
+        if not fits:
+            known = ", ".join(f"{hub.id} ({hub.name})" for hub in running) or "none"
+            raise HubError(
+                f"no grid {grid or account or ''} runs; there are: {known}; "
+                "start one with gridnb.Grid() or `%grid connect`"
+            )
+        info = fits[-1]
+        assert info.address is not None
+        self = cls.__new__(cls)
+        self._process = None
+        self._join(info.id, info.address, info.directory, info.account, info.currency)
+        spec = find.Place.of(info.id).spec()
+        self.catalog = Catalog.from_json(spec["catalog"])
+        return self
+
+    def _join(
+        self, grid: str, address: str, directory: Path, account: str, currency: str
+    ) -> None:
+        from gridnb.cluster.worker import security
+        from gridnb.hub import certificates
+        from gridnb.hub.client import GridClient, GridCluster
+        from gridnb.seats import Seats
+
+        self.id = grid
+        self.account = account
+        self.currency = currency
+        self.directory = directory
+        tls = certificates.paths(directory, "client")
+        self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
+        self.client: GridClient = GridClient(self.cluster)
+        self.seats: Seats = Seats(self.cluster.call, self.client.id, tls)
+        self._session = uuid.uuid4().hex[:4]
+        self._numbers = itertools.count(1)
+        self._closed = False
+
+    # buying
+
+    def quote(self, **request: Any) -> Quote:
+        """Return what a request would cost; spends nothing.
+
+        Keywords are those of :class:`~gridnb.broker.Request`: ``cores``, ``memory``,
+        ``gpus``, ``workers``, ``sites``, ``regions``, ``owners``, ``spot``,
+        ``deadline``, ``max_cost``, ``optimize``.
+
+        Raises
+        ------
+        RequestError
+            If it is not well formed or cannot be met; says what could be.
+        """
+        asked = Request.of(**request)
+        return Quote.from_json(self.cluster.call("quote", request=asked.to_json())["quote"])
+
+    def request(self, quote: Quote | None = None, **request: Any) -> Lease:
+        """Lease a quote, or what a request is quoted now: money is set aside, workers start.
+
+        Raises
+        ------
+        RequestError, BudgetError, ProviderError
+            Nothing was spent then.
+        """
+        if quote is not None and request:
+            raise RequestError("give a quote or a request, not both")
+        if quote is not None:
+            answer = self.cluster.call("request", quote=quote.to_json())
+        else:
+            asked = Request.of(**request)
+            answer = self.cluster.call("request", request=asked.to_json())
+        return Lease(self, answer["lease"], Quote.from_json(answer["quote"]))
+
+    def release(self, lease: str | Lease | None = None) -> list[str]:
+        """End one lease, or all; returns the ids of those that were active."""
+        chosen = lease.id if isinstance(lease, Lease) else lease
+        return list(self.cluster.call("release", lease=chosen)["released"])
+
+    def scale(self, n: int | dict[str, int]) -> int:
+        """Bring the grid to `n` workers, or sites to numbers of theirs; returns how many there are.
+
+        More workers are quoted, and paid for before they start; fewer lose no result.
+        """
+        if isinstance(n, dict):
+            return int(self.cluster.call("scale", sites=n)["workers"])
+        return int(self.cluster.call("scale", n=n)["workers"])
+
+    # working
+
+    def new_run(self) -> str:
+        """Return the id of a new run."""
+        return f"{self.id}-{self._session}-{next(self._numbers)}"
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
+        """Run a function at a site, in a process of its own; returns a :class:`Job` at once."""
+        from gridnb.jobs import Job
+
+        label = getattr(function, "__name__", type(function).__name__)
+        run = self.new_run()
+        self.client.announce(run, label, "running")
+        body = "__gridnb_function__(*__gridnb_args__, **__gridnb_kwargs__)"
+        bindings = {
+            "__gridnb_function__": function,
+            "__gridnb_args__": args,
+            "__gridnb_kwargs__": kwargs,
+        }
+
+        def work(job: Job) -> Any:
+            state = "failed"
+            try:
+                with self.seats.borrow() as seat:
+                    cell = Run(run, body, dict(bindings), returns="result")
+                    outcome = job.use(seat, cell)
+                    if outcome.error is not None:
+                        raise outcome.error
+                    apply(outcome, {})
+                    state = "done"
+                    return outcome.value
+            finally:
+                self.client.announce(run, label, state)
+
+        return Job(self, run, label).start(work)
+
+    # money
+
+    def status(self, *, bill: bool = False) -> dict[str, Any]:
+        """Return budget, sites, workers, leases, runs and links as plain data.
+
+        With `bill`, what was used is charged up to now first.
+        """
+        return dict(self.cluster.call("status", bill=bill))
+
+    def _budget(self, key: str) -> Money | None:
+        value = self.status(bill=True)["budget"][key]
+        return None if value is None else Money(Decimal(value), self.currency)
+
+    @property
+    def spent(self) -> Money:
+        """What was charged to the budget, up to this moment."""
+        return self._budget("charged") or Money(Decimal(0), self.currency)
+
+    @property
+    def held(self) -> Money:
+        """What is set aside for terms that are running."""
+        return self._budget("held") or Money(Decimal(0), self.currency)
+
+    @property
+    def budget(self) -> Money | None:
+        """The cap, or None if there is none (then only free sites can be used)."""
+        return self._budget("cap")
+
+    @property
+    def left(self) -> Money | None:
+        """What can still be set aside, or None without a budget."""
+        return self._budget("left")
+
+    def bill(self) -> pd.DataFrame:
+        """Return this grid's charges, a row a charge, up to this moment."""
+        from gridnb.ledger import Ledger
+        from gridnb.metering.bill import bill
+
+        if not self._closed:
+            self.status(bill=True)
+        with Ledger(settings().ledger) as ledger:
+            return bill(ledger.charges(grid=self.id))
+
+    # the end
+
+    def disconnect(self) -> None:
+        """Leave the grid running, with its leases; :meth:`attach` comes back."""
+        if self._closed:
+            return
+        self._closed = True
+        self.seats.close()
+        self.client.close()
+        self.cluster.close()
+
+    def close(self) -> None:
+        """End the grid: release all leases, settle, and wait until its processes have gone."""
+        if self._closed:
+            return
+        try:
+            pid = self.cluster.call("close")["pid"]
+        finally:
+            self.disconnect()
+        _wait_for(pid, self._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Grid {self.id}: catalog {self.catalog.name}, account {self.account}>"
+
+
+def default_account() -> str:
+    """Return the path of the notebook or script, or the working directory."""
+    notebook = os.environ.get("JPY_SESSION_NAME") or os.environ.get("GRIDNB_NOTEBOOK")
+    if notebook:
+        return str(Path(notebook).absolute())
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return str(Path(script).absolute()) if script else os.getcwd()
+
+
+def _currency(catalog: Catalog, cap: Money | None) -> str:
+    known = catalog.currencies
+    if cap is None:
+        return known[0] if known else "GD"
+    if known and cap.currency not in known:
+        raise RequestError(
+            f"budget: {cap} cannot pay for catalog {catalog.name}, whose prices are in "
+            f"{' and '.join(known)}; write the budget in one of these"
+        )
+    return cap.currency
+
+
+def _import_dask() -> None:
+    import gridnb.hub.client  # noqa: F401 - imported for the time that it takes
+
+
+def _wait_for(pid: int, process: Any) -> None:
+    import psutil
+
+    if process is not None:
+        process.wait()
+        return
+    try:
+        psutil.Process(pid).wait(30)
+    except psutil.NoSuchProcess:
+        return

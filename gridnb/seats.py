@@ -1,0 +1,142 @@
+"""The kernel's seats: open connections to cell processes at sites.
+
+One seat is the notebook's own, on which its cells run one after the other.
+Jobs and maps borrow more, at most one for each core that is up.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gridnb.cells.call import CellConnection, Run, Sink
+from gridnb.cells.outcome import Outcome
+from gridnb.errors import CellError
+from gridnb.providers.base import Tls
+
+__all__ = ["Seat", "Seats"]
+
+
+@dataclass
+class Seat:
+    """A cell process that is lent to this kernel: where, and what its worker costs an hour."""
+
+    id: int
+    worker: str
+    site: str
+    rate: Decimal
+    cores: int
+    connection: CellConnection
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still listens: nothing is to be read from one at rest."""
+        descriptor = self.connection.fileno()
+        return descriptor >= 0 and not select.select([descriptor], [], [], 0)[0]
+
+
+class Seats:
+    """Takes seats from the hub, keeps them, gives them back.
+
+    `call` asks the hub; `client` is the id of the Dask client, which owns them.
+    """
+
+    def __init__(self, call: Callable[..., dict[str, Any]], client: str, tls: Tls) -> None:
+        self._call = call
+        self._client = client
+        self._tls = tls
+        self._own: Seat | None = None
+        self._idle: list[Seat] = []
+        self._lock = threading.Lock()
+
+    def _take(self, sites: Sequence[str], *, others: bool) -> Seat:
+        answer = self._call("seat", client=self._client, sites=list(sites), others=others)
+        tls = self._tls
+        try:
+            connection = CellConnection(
+                answer["address"],
+                tls_ca=tls.ca,
+                tls_cert=tls.cert,
+                tls_key=tls.key,
+                site=answer["site"],
+            )
+        except CellError:
+            self._call("kill_seat", seat=answer["seat"])
+            raise
+        return Seat(
+            id=answer["seat"],
+            worker=answer["worker"],
+            site=answer["site"],
+            rate=Decimal(answer["rate"]),
+            cores=answer["cores"],
+            connection=connection,
+        )
+
+    def own(self, sites: Sequence[str] = ()) -> Seat:
+        """Return the notebook's seat, at one of `sites` if any are named.
+
+        Raises
+        ------
+        HubError
+            If no worker is up there.
+        """
+        seat = self._own
+        if seat is not None and (not seat.alive or (sites and seat.site not in sites)):
+            self._leave(seat)
+            seat = None
+        if seat is None:
+            seat = self._own = self._take(sites, others=True)
+        return seat
+
+    @contextmanager
+    def borrow(self, sites: Sequence[str] = ()) -> Iterator[Seat]:
+        """Lend another seat for one run; given back, or dropped if it ended."""
+        with self._lock:
+            fits = [s for s in self._idle if s.alive and (not sites or s.site in sites)]
+            seat = fits[0] if fits else None
+            if seat is not None:
+                self._idle.remove(seat)
+        if seat is None:
+            seat = self._take(sites, others=True)
+        try:
+            yield seat
+        finally:
+            if seat.alive:
+                with self._lock:
+                    self._idle.append(seat)
+            else:
+                self._leave(seat)
+
+    def run(self, seat: Seat, run: Run, sink: Sink) -> Outcome:
+        """Run a body on a seat; a process that cannot be interrupted is killed."""
+        run.on_stuck = lambda: self.kill(seat)
+        return seat.connection.run(run, sink=sink)
+
+    def kill(self, seat: Seat) -> None:
+        """End a seat's process, and what it started; the worker beside it goes on."""
+        self._call("kill_seat", seat=seat.id)
+
+    def _leave(self, seat: Seat) -> None:
+        seat.connection.close()
+        if seat is self._own:
+            self._own = None
+        self._call("unseat", client=self._client, seat=seat.id)
+
+    def drop_idle(self) -> None:
+        """Give back the seats that nothing runs on, except the notebook's own."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for seat in idle:
+            self._leave(seat)
+
+    def close(self) -> None:
+        """Close all connections; the hub takes the seats back with the client."""
+        for seat in [*self._idle, *([self._own] if self._own else [])]:
+            seat.connection.close()
+        self._idle.clear()
+        self._own = None
