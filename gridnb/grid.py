@@ -21,6 +21,7 @@ from gridnb.config import settings
 from gridnb.errors import HubError, RequestError
 from gridnb.hub import find
 from gridnb.hub.find import HubInfo
+from gridnb.hub.places import Place
 from gridnb.units import Money, parse_money
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Grid:
             currency=currency,
             cap=None if cap is None else cap.amount,
             owner=getpass.getuser(),
-            cwd=os.getcwd(),
+            cwd=str(Path.cwd()),
         )
         _import_dask()  # while the hub starts
         address = starting.wait(config.hub.start_timeout)
@@ -152,13 +153,11 @@ class Grid:
         self = cls.__new__(cls)
         self._process = None
         self._join(info.id, info.address, info.directory, info.account, info.currency)
-        spec = find.Place.of(info.id).spec()
+        spec = Place.of(info.id).spec()
         self.catalog = Catalog.from_json(spec["catalog"])
         return self
 
-    def _join(
-        self, grid: str, address: str, directory: Path, account: str, currency: str
-    ) -> None:
+    def _join(self, grid: str, address: str, directory: Path, account: str, currency: str) -> None:
         from gridnb.cluster.worker import security
         from gridnb.hub import certificates
         from gridnb.hub.client import GridClient, GridCluster
@@ -345,7 +344,7 @@ def default_account() -> str:
     if notebook:
         return str(Path(notebook).absolute())
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return str(Path(script).absolute()) if script else os.getcwd()
+    return str(Path(script).absolute()) if script else str(Path.cwd())
 
 
 def _currency(catalog: Catalog, cap: Money | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,11 @@ class Output:
         self._parts.append(text)
 
     def display(
-        self, data: dict[str, Any], metadata: dict[str, Any], transient: dict[str, Any], update: bool
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        transient: dict[str, Any],
+        update: bool,
     ) -> None:
         """Keep the text form of what is displayed."""
         self._parts.append(str(data.get("text/plain", "")) + "\n")
@@ -70,7 +74,7 @@ class Job:
                 return
             try:
                 self._future.set_result(work(self))
-            except BaseException as error:  # the caller of result() hears it
+            except BaseException as error:  # noqa: BLE001 - whoever asks for the result hears it
                 self._future.set_exception(error)
 
         threading.Thread(target=run, name=f"gridnb-{self.id}", daemon=True).start()
@@ -94,9 +98,14 @@ class Job:
         TimeoutError
             If it is not there after `timeout` seconds.
         concurrent.futures.CancelledError
-            If it was cancelled before it began.
+            If it was cancelled.
         """
-        return self._future.result(timeout)
+        try:
+            return self._future.result(timeout)
+        except (KeyboardInterrupt, CellError):
+            if self._cancelled.is_set():
+                raise CancelledError(f"job {self.label} was cancelled") from None
+            raise
 
     def cancel(self) -> bool:
         """End the work, running or not; returns False if it was done already."""

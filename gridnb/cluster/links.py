@@ -82,7 +82,7 @@ class LinkTable:
         base = -(-(8 + len(model)) // 8) * 8
         room = len(names) ** 2 * _LINK.size + len(names) * _SITE.size
         fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with open(fd, "wb") as file:
+        with os.fdopen(fd, "wb") as file:
             file.write((len(model).to_bytes(8, "little") + model).ljust(base, b" "))
             file.write(b"\0" * room)
         return cls(path)

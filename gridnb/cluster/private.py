@@ -6,7 +6,7 @@ new release has changed (``tests/cluster/test_private.py``).
 
 from __future__ import annotations
 
-from distributed.comm.tcp import (  # type: ignore[attr-defined]
+from distributed.comm.tcp import (
     TLS,
     TLSBackend,
     TLSConnector,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -25,15 +25,20 @@ class Keeper(Protocol):
     def admits(self, worker: str) -> str | None:
         """Return why a worker may not join, or None if it may."""
 
-    def joined(self, worker: str, address: str) -> None: ...
+    def joined(self, worker: str, address: str) -> None:
+        """A worker is up."""
 
-    def left(self, worker: str) -> None: ...
+    def left(self, worker: str) -> None:
+        """A worker is gone."""
 
-    def sampled(self, worker: str, sample: dict[str, Any]) -> None: ...
+    def sampled(self, worker: str, sample: dict[str, Any]) -> None:
+        """A worker has sent its counts."""
 
-    def seen_run(self, run: str, label: str) -> None: ...
+    def seen_run(self, run: str, label: str) -> None:
+        """Work of a run has arrived."""
 
-    async def respawn(self, workers: list[str]) -> None: ...
+    async def respawn(self, workers: list[str]) -> None:
+        """End workers and start them again."""
 
 
 class _Samples:
@@ -43,11 +48,12 @@ class _Samples:
         self.scheduler = scheduler
 
     def heartbeat(self, ws: WorkerState, sample: dict[str, Any]) -> None:
+        """Pass a sample on."""
         if self.scheduler.keeper is not None:
-            self.scheduler.keeper.sampled(ws.name, sample)
+            self.scheduler.keeper.sampled(str(ws.name), sample)
 
 
-class _Runs(SchedulerPlugin):  # type: ignore[misc]
+class _Runs(SchedulerPlugin):
     """Gives each task a run: the one that its client named, or else the client itself."""
 
     name = "gridnb-runs"
@@ -58,6 +64,7 @@ class _Runs(SchedulerPlugin):  # type: ignore[misc]
     def update_graph(
         self, scheduler: Scheduler, *, client: str, tasks: list[Any], **_: Any
     ) -> None:
+        """Tag the tasks of a new graph that are not tagged."""
         known = set()
         fallback = f"client:{client}"
         for key in tasks:
@@ -73,10 +80,11 @@ class _Runs(SchedulerPlugin):  # type: ignore[misc]
                 self.scheduler.keeper.seen_run(run, "Dask client" if run == fallback else "")
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
+        """Pass on that a worker is gone."""
         self.scheduler.worker_left(worker)
 
 
-class GridScheduler(Scheduler):  # type: ignore[misc]
+class GridScheduler(Scheduler):
     """Dask's scheduler in the hub of a grid."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -149,9 +157,9 @@ class GridScheduler(Scheduler):  # type: ignore[misc]
         client: str | None = None,
         timeout: float = 30,
         wait_for_workers: bool = True,
-        on_error: str = "raise",
+        on_error: Literal["raise", "return"] = "raise",
         stimulus_id: str,
-    ) -> dict[str, str]:
+    ) -> dict[str, Literal["OK", "removed", "timed out"]]:
         """Have the guards end workers and start them again, within the same terms."""
         chosen = [a for a in (workers or list(self.workers)) if a in self.workers]
         names = [self._names[address] for address in chosen]
@@ -167,7 +175,7 @@ class GridScheduler(Scheduler):  # type: ignore[misc]
     async def _wait_for(self, count: int, timeout: float, on_error: str) -> None:
         try:
             async with asyncio.timeout(timeout):
-                while len(self.workers) < count:
+                while len(self.workers) < count:  # noqa: ASYNC110 - Dask has no event for it
                     await asyncio.sleep(0.05)
         except TimeoutError:
             if on_error == "raise":

@@ -21,7 +21,7 @@ __all__ = ["RUN", "UsageMeter"]
 RUN = "gridnb_run"
 
 
-class UsageMeter(WorkerPlugin):  # type: ignore[misc]
+class UsageMeter(WorkerPlugin):
     """Worker plugin and heartbeat extension in one: slot-seconds by run, and time data was kept."""
 
     name = "gridnb-usage"

@@ -46,16 +46,14 @@ def place(site: str, links: LinkTable | None) -> None:
     _here.links = links
 
 
-class WanComm(TLS):  # type: ignore[misc]
+class WanComm(TLS):
     """A TLS connection that knows which sites it joins."""
 
     def handshake_info(self) -> dict[str, Any]:
         """Add this end's site to what the peers tell each other."""
         return {**super().handshake_info(), "site": _here.site}
 
-    async def write(
-        self, msg: Any, serializers: Any = None, on_error: str = "message"
-    ) -> int:
+    async def write(self, msg: Any, serializers: Any = None, on_error: str = "message") -> int:
         """Send a message after the time that its link takes; returns its size in bytes."""
         peer = self.remote_info.get("site") if self.remote_info else None
         if peer is None or peer == _here.site or _here.links is None:
@@ -81,7 +79,7 @@ class WanComm(TLS):  # type: ignore[misc]
         return int(total)
 
     async def _carry(self, links: LinkTable, site: str, peer: str, size: int) -> None:
-        while (seconds := links.reserve(site, peer, size)) is None:
+        while (seconds := links.reserve(site, peer, size)) is None:  # noqa: ASYNC110 - another process raises it
             await asyncio.sleep(_ALLOWANCE_POLL)
         await asyncio.sleep(seconds)
 
@@ -101,17 +99,17 @@ class WanComm(TLS):  # type: ignore[misc]
             raise
 
 
-class _WanConnector(TLSConnector):  # type: ignore[misc]
+class _WanConnector(TLSConnector):
     prefix = "wan://"
     comm_class = WanComm
 
 
-class _WanListener(TLSListener):  # type: ignore[misc]
+class _WanListener(TLSListener):
     prefix = "wan://"
     comm_class = WanComm
 
 
-class WanBackend(TLSBackend):  # type: ignore[misc]
+class WanBackend(TLSBackend):
     """The backend of ``wan://`` addresses."""
 
     _connector_class = _WanConnector

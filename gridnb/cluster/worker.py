@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -44,7 +44,7 @@ def security(tls: dict[str, str]) -> Security:
     )
 
 
-class SiteExecutor(ThreadPoolExecutor):  # type: ignore[misc]
+class SiteExecutor(ThreadPoolExecutor):
     """A thread pool in which work of t seconds takes t / speed.
 
     `speed` is relative to the fastest site (1.0). The slot is held for the whole time.
@@ -54,11 +54,11 @@ class SiteExecutor(ThreadPoolExecutor):  # type: ignore[misc]
         super().__init__(threads, thread_name_prefix="Dask-Default-Threads")
         self._speed = speed
 
-    def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Run `fn`, and hold the thread on for what a slower site would have taken."""
         if self._speed >= 1:
-            return super().submit(fn, *args, **kwargs)  # type: ignore[no-any-return]
-        return super().submit(self._slowly, fn, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().submit(fn, *args, **kwargs)
+        return super().submit(self._slowly, fn, *args, **kwargs)
 
     def _slowly(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
@@ -74,7 +74,7 @@ def prepare(spec: dict[str, Any]) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(spec["cores"]))
     os.chdir(spec["cwd"])
-    os.makedirs(spec["directory"], mode=0o700, exist_ok=True)
+    Path(spec["directory"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     for module in spec["preload"]:
         importlib.import_module(module)
 

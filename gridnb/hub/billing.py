@@ -140,9 +140,7 @@ class Biller:
         reason = f"{slot.name} ran on after the end of its paid term"
         logger.warning("%s: %s", reason, amount)
         try:
-            await self.hub.treasury.adjust(
-                amount, reason, grid=self.hub.grid, site=slot.site.name
-            )
+            await self.hub.treasury.adjust(amount, reason, grid=self.hub.grid, site=slot.site.name)
         except GridError as error:
             logger.error("an adjustment of %s could not be posted: %s", amount, error)
 

@@ -55,7 +55,8 @@ class Calls:
 
     async def _left(self) -> Money | None:
         account = await self.hub.treasury.account()
-        return None if account.cap is None else Money(account.left, account.currency)
+        left = account.left
+        return None if left is None else Money(left, account.currency)
 
     def _taken(self) -> dict[str, int]:
         taken: dict[str, int] = {}
@@ -98,8 +99,10 @@ class Calls:
             self.hub.release(each)
         return {"released": ended}
 
-    async def scale(self, sites: dict[str, int] | None = None, n: int | None = None) -> dict[str, Any]:
-        """Bring sites, or the whole grid, to a number of workers; more of them are quoted and held."""
+    async def scale(
+        self, sites: dict[str, int] | None = None, n: int | None = None
+    ) -> dict[str, Any]:
+        """Bring sites, or the whole grid, to a number of workers; more are quoted and held."""
         if sites is None:
             await self._scale_to(n or 0, [])
         else:
@@ -154,7 +157,9 @@ class Calls:
         account = await self.hub.treasury.account()
         return status(self.hub, account, self.about)
 
-    async def wait(self, lease: str, n: int | None = None, timeout: float | None = None) -> dict[str, Any]:
+    async def wait(
+        self, lease: str, n: int | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Wait until `n` workers of a lease are up (all by default)."""
         chosen = self._lease(lease)
         want = n if n is not None else len(chosen.slots)
@@ -164,10 +169,13 @@ class Calls:
             if len(up) >= want:
                 return {"up": up}
             if len(chosen.open_slots()) < want:
-                ended = [f"{s.name}: {s.reason}" for s in chosen.slots.values() if s.state == "ended"]
-                raise HubError(f"{len(ended)} workers ended before they were up: {'; '.join(ended)}")
+                gone = [s for s in chosen.slots.values() if s.state == "ended"]
+                why = "; ".join(f"{slot.name}: {slot.reason}" for slot in gone)
+                raise HubError(f"{len(gone)} workers ended before they were up: {why}")
             if until is not None and clock() > until:
-                raise HubError(f"{len(up)} of {want} workers are up after {timeout:g} s; see `%grid status`")
+                raise HubError(
+                    f"{len(up)} of {want} workers are up after {timeout:g} s; see `%grid status`"
+                )
             await self.hub.changed(0.5)
 
     # cells
@@ -225,14 +233,16 @@ class Calls:
         return {"link": self._dashboard_link()}
 
     def _dashboard_link(self) -> str:
-        port = self.hub.scheduler.http_server.port
+        port = self.hub.scheduler.services["dashboard"].port
         return f"http://127.0.0.1:{port}/status"
 
     def _start_dashboard(self) -> str:
         try:
             from distributed.dashboard.scheduler import connect
         except ImportError:
-            raise HubError("Dask's dashboard needs bokeh; install it with `pip install bokeh`") from None
+            raise HubError(
+                "Dask's dashboard needs bokeh; install it with `pip install bokeh`"
+            ) from None
         scheduler = self.hub.scheduler
         connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="")
         scheduler.services["dashboard"] = scheduler.http_server
@@ -242,4 +252,3 @@ class Calls:
         """End the hub: all leases are released and settled."""
         self.stop.set()
         return {"pid": os.getpid()}
-

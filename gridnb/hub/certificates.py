@@ -28,7 +28,10 @@ def paths(directory: Path, role: str) -> Tls:
 
 
 def issue(directory: Path, grid: str) -> None:
-    """Make the authority of a grid and a certificate for each role; the authority's key is dropped."""
+    """Make the authority of a grid and a certificate for each role.
+
+    The authority's key is dropped: nobody can add a role later.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -84,5 +87,5 @@ def issue(directory: Path, grid: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)

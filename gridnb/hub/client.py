@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable
 from typing import Any
 
-import dask
+from dask.base import annotate
 from distributed import Client
 from distributed.core import Status, rpc
 from distributed.security import Security
@@ -33,7 +32,7 @@ def opened(answer: dict[str, Any]) -> dict[str, Any]:
     raise kind(answer["text"])
 
 
-class GridCluster(Cluster):  # type: ignore[misc]
+class GridCluster(Cluster):
     """A `distributed.deploy.Cluster` whose scheduler lives in a hub.
 
     Closing it closes the connection, not the hub: :meth:`gridnb.Grid.close` does that.
@@ -74,7 +73,7 @@ class GridCluster(Cluster):  # type: ignore[misc]
         answer: dict[str, Any] = self.sync(self.call_async, name, **arguments)
         return answer
 
-    def scale(self, n: int | None = None, /, **sites: int) -> Awaitable[Any] | Any:
+    def scale(self, n: int | None = None, /, **sites: int) -> Any:
         """Bring the grid to `n` workers, or sites to numbers of theirs; paid before they start.
 
         Raises
@@ -115,11 +114,19 @@ class GridCluster(Cluster):  # type: ignore[misc]
         return str(self.call("dashboard")["link"])
 
 
-class GridClient(Client):  # type: ignore[misc]
-    """A `distributed.Client` that tags what it submits with the run it belongs to."""
+class GridClient(Client):
+    """A `distributed.Client` that tags what it submits with the run it belongs to.
+
+    Attributes
+    ----------
+    tag
+        Id of the run, or None; then the client itself is the run.
+    on_submit
+        Called before each graph is submitted.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.run: str | None = None
+        self.tag: str | None = None
         self.on_submit: Any = None
         kwargs.setdefault("name", f"gridnb-{uuid.uuid4().hex[:6]}")
         super().__init__(*args, **kwargs)
@@ -127,13 +134,11 @@ class GridClient(Client):  # type: ignore[misc]
     def _graph_to_futures(self, *args: Any, **kwargs: Any) -> Any:
         if self.on_submit is not None:
             self.on_submit()
-        if self.run is None:
+        if self.tag is None:
             return super()._graph_to_futures(*args, **kwargs)
-        with dask.annotate(**{RUN: self.run}):
+        with annotate(**{RUN: self.tag}):
             return super()._graph_to_futures(*args, **kwargs)
 
     def announce(self, run: str, label: str, state: str) -> None:
         """Tell the hub that a run begins or ends; does not wait."""
-        self._send_to_scheduler(
-            {"op": "grid-run", "run": run, "label": label, "state": state}
-        )
+        self._send_to_scheduler({"op": "grid-run", "run": run, "label": label, "state": state})

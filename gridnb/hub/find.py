@@ -95,7 +95,8 @@ class Starting:
             self.process.wait()
             tail = self.place.log_tail(1)
             self.place.forget()
-            raise HubError(f"the hub did not start within {timeout:g} s: {tail or 'it said nothing'}")
+            why = tail or "it said nothing"
+            raise HubError(f"the hub did not start within {timeout:g} s: {why}")
         message = json.loads(line)
         if "error" in message:
             self.process.wait()
@@ -161,4 +162,3 @@ def start(
     )
     os.close(write)
     return Starting(place, process, read)
-

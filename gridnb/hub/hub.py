@@ -383,8 +383,8 @@ class Hub:
             return
         self._changed.clear()
 
-    async def close(self, reason: str) -> None:
-        """End everything, wait for the guards, and settle to the last cent."""
+    async def close(self, reason: str) -> bool:
+        """End everything, wait for the guards, and settle; returns whether all of it is settled."""
         self.closing = True
         for lease in self.leases.values():
             self.release(lease, reason)
@@ -392,4 +392,5 @@ class Hub:
         while any(s.state != "ended" and s.link for s in self.slots.values()) and clock() < until:
             await self.changed(0.2)
         await self.biller.bill(clock(), final=True)
-        await self.treasury.close()
+        settled = await self.treasury.close()
+        return settled and all(slot.state == "ended" for slot in self.slots.values())

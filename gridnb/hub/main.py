@@ -35,7 +35,7 @@ __all__ = ["main"]
 logger = logging.getLogger("gridnb.hub")
 
 
-class _Clients(SchedulerPlugin):  # type: ignore[misc]
+class _Clients(SchedulerPlugin):
     """Tells the seats when a client goes."""
 
     name = "gridnb-clients"
@@ -44,6 +44,7 @@ class _Clients(SchedulerPlugin):  # type: ignore[misc]
         self.seats = seats
 
     def remove_client(self, scheduler: Any, client: str) -> None:
+        """Take the seats back."""
         self.seats.give_back(client)
 
 
@@ -139,9 +140,10 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     try:
         await _live(hub, stop)
     finally:
-        await hub.close("the grid was ended")
+        settled = await hub.close("the grid was ended")
         await scheduler.close()
-        place.forget()
+        if settled:
+            place.forget()
 
 
 def _links(place: Place, catalog: Catalog) -> LinkTable | None:
@@ -169,6 +171,7 @@ def _about(spec: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
 async def _live(hub: Any, stop: asyncio.Event) -> None:
     """Tick until told to stop, or until nobody has been there for a while."""
     alone_since = clock()
+    reaped = asyncio.create_task(asyncio.to_thread(_reap))
     egress = asyncio.create_task(_egress(hub))
     try:
         while not stop.is_set():
@@ -186,6 +189,17 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
             await _wait(hub, stop)
     finally:
         egress.cancel()
+        await reaped
+
+
+def _reap() -> None:
+    from gridnb.hub.reap import reap
+
+    try:
+        for line in reap():
+            logger.info("%s", line)
+    except GridError as error:
+        logger.error("lost hubs could not be settled: %s", error)
 
 
 async def _wait(hub: Any, stop: asyncio.Event) -> None:

@@ -133,6 +133,6 @@ def places() -> list[Place]:
 def _write(path: Path, value: dict[str, Any]) -> None:
     """Replace a file of mode 0600 in one step."""
     part = path.with_suffix(".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
         json.dump(value, file)
     part.replace(path)

@@ -153,9 +153,11 @@ class Seats:
             for seat in [s for s in self.seats.values() if s.slot is slot]:
                 self._drop(seat)
             return
-        seat = self.seats.get(message.get("cell", 0))
-        if seat is None:
-            return
+        found = self.seats.get(message.get("cell", 0))
+        if found is not None:
+            self._cell_event(found, message)
+
+    def _cell_event(self, seat: Seat, message: dict[str, Any]) -> None:
         if message["op"] == "cell-ready":
             seat.pid = message["pid"]
             if not seat.ready.done():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gridnb.catalog import Offer, Site
 from gridnb.hub.purse import Purse
+from gridnb.ledger import Kind
 from gridnb.metering import rating
 from gridnb.metering.intervals import Part, Sample, divide
 
@@ -32,7 +33,7 @@ State = Literal["starting", "running", "draining", "ended"]
 class Line:
     """A part of a worker's paid time, priced: seconds are billed worker-seconds."""
 
-    kind: str
+    kind: Kind
     run: str
     seconds: Decimal
     amount: Decimal
@@ -80,6 +81,7 @@ class Slot:
 
     @property
     def cores(self) -> int:
+        """Cores of the worker."""
         return self.offer.cores
 
     # before: what has to be set aside
@@ -202,4 +204,3 @@ class Slot:
             "address": self.address,
             "reason": self.reason,
         }
-

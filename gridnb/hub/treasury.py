@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gridnb.errors import LedgerError
 from gridnb.ledger import Account, ChargeLine, HoldOrder, Ledger
@@ -75,20 +75,49 @@ class Treasury:
             try:
                 await self._do(lambda ledger: ledger.settle(now_lines, now_releases))
             except LedgerError as error:
-                logger.error("charges wait, %d lines: %s", len(now_lines), error)
-                return
-            del self._lines[: len(now_lines)]
-            del self._releases[: len(now_releases)]
+                logger.error("%d charges, one by one, after: %s", len(now_lines), error)
+                now_lines, now_releases = await self._one_by_one(now_lines, now_releases)
+            self._lines = [line for line in self._lines if line not in now_lines]
+            self._releases = [key for key in self._releases if key not in now_releases]
 
-    async def adjust(self, amount: Decimal, reason: str, **tags: Any) -> None:
+    async def _one_by_one(
+        self, lines: list[ChargeLine], releases: list[str]
+    ) -> tuple[list[ChargeLine], list[str]]:
+        """Write what can be written; a line that is refused for good becomes an adjustment."""
+        written: list[ChargeLine] = []
+        for line in lines:
+            try:
+                await self._do(lambda ledger, line=line: ledger.settle([line], []))  # type: ignore[misc]
+            except LedgerError as error:
+                if not await self._post_refused(line, str(error)):
+                    return written, []
+            written.append(line)
+        try:
+            await self._do(lambda ledger: ledger.settle([], releases))
+        except LedgerError as error:
+            logger.error("holds could not be released: %s", error)
+            return written, []
+        return written, releases
+
+    async def _post_refused(self, line: ChargeLine, why: str) -> bool:
+        key, reason = f"{line.key}/refused", f"a charge of {line.worker} was refused: {why}"
+        try:
+            await self.adjust(line.amount, reason, key=key, grid=line.grid, site=line.site)
+        except LedgerError as error:
+            logger.error("the ledger cannot be written: %s", error)
+            return False
+        return True
+
+    async def adjust(self, amount: Decimal, reason: str, **tags: str) -> None:
         """Post what no hold covers, apart from the charges."""
         await self._do(
             lambda ledger: ledger.adjust(self.name, self.currency, amount, reason, **tags)
         )
 
-    async def close(self) -> None:
-        """Close the ledger, after a last try for what is queued."""
+    async def close(self) -> bool:
+        """Close the ledger, after a last try for what is queued; returns whether all is written."""
         await self.settle([], [])
         if self._ledger is not None:
             await self._do(lambda ledger: ledger.close())
         self._thread.shutdown()
+        return not self._lines and not self._releases

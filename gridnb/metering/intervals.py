@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 __all__ = ["Part", "Sample", "divide"]
 
-#: (kind, run): kind is used, kept, idle or overhead; run is "" unless used.
-Part = tuple[str, str]
+#: What a paid second went to, and the run that it was used by ("" unless used).
+Part = tuple[Literal["used", "kept", "idle", "overhead"], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,9 @@ class Provider(Protocol):
 
     def __init__(self, site: Site, host: Host) -> None: ...
 
-    async def start(self, order: WorkerOrder, events: Callable[[dict[str, Any]], None]) -> GuardLink:
+    async def start(
+        self, order: WorkerOrder, events: Callable[[dict[str, Any]], None]
+    ) -> GuardLink:
         """Start a guard with the worker; its messages go to `events`.
 
         Raises

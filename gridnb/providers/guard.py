@@ -164,7 +164,7 @@ class Guard:
             if read >= 0:
                 os.close(read)
             status = run_entry(entry, spec, write)
-        except BaseException:  # the child must never return into the guard's loop
+        except BaseException:  # noqa: BLE001 - the child must never return into the guard's loop
             import traceback
 
             traceback.print_exc()
@@ -184,12 +184,14 @@ class Guard:
         return child.pid
 
     def launch(self) -> None:
+        """Start the worker."""
         self.launch_at = None
         self.worker = self.spawn(self.order["entry"], self.order["spec"], report=False)
         self.note("worker", pid=self.worker)
         self.send("worker", pid=self.worker)
 
     def reap(self) -> None:
+        """Collect children that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -219,6 +221,7 @@ class Guard:
     # what the hub says
 
     def handle(self, message: dict[str, Any]) -> None:
+        """Do what the hub says."""
         op = message["op"]
         if op == "renew":
             self.end = message["end"]
@@ -246,11 +249,13 @@ class Guard:
                 os.kill(each, number)
 
     def signal_worker(self, number: int) -> None:
+        """Send a signal to the worker, if there is one."""
         if self.worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker, number)
 
     def stop_now(self, reason: str) -> None:
+        """End everything at the next turn of the loop."""
         if self.wanted_stop is None:
             self.wanted_stop = reason
         self.kill_at = clock()
@@ -287,6 +292,7 @@ class Guard:
         self.finish()
 
     def over(self) -> bool:
+        """Whether it is time to end the worker."""
         now = clock()
         if now >= self.end:
             self.wanted_stop = self.wanted_stop or "end of the paid term"
@@ -296,6 +302,7 @@ class Guard:
         return False
 
     def ready(self, fd: int, kind: str, pid: int) -> None:
+        """Read what has come on a descriptor."""
         if kind == "wake":
             with contextlib.suppress(BlockingIOError):
                 os.read(fd, 4096)
@@ -318,6 +325,7 @@ class Guard:
                 self.send(message.pop("op"), cell=self.cells.get(pid), **message)
 
     def lines(self, fd: int, data: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the messages that are complete with this data."""
         *whole, self.buffers[fd] = (self.buffers[fd] + data).split(b"\n")
         for line in whole:
             if line.strip():

@@ -19,7 +19,9 @@ class LocalProvider:
         self.site = site
         self.host = host
 
-    async def start(self, order: WorkerOrder, events: Callable[[dict[str, Any]], None]) -> GuardLink:
+    async def start(
+        self, order: WorkerOrder, events: Callable[[dict[str, Any]], None]
+    ) -> GuardLink:
         """See :meth:`gridnb.providers.base.Provider.start`."""
         try:
             channel = self.host.start_guard(self.guard_order(order))

@@ -77,7 +77,7 @@ def _serve(orders: socket.socket, log: int) -> None:
                 break
             for fd in fds:
                 os.close(fd)
-    except BaseException:  # never return into the hub's code
+    except BaseException:  # noqa: BLE001 - never return into the hub's code
         import traceback
 
         traceback.print_exc()
