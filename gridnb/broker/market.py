@@ -122,6 +122,8 @@ def _site_reason(site: Site, request: Request, market: Market, currency: str) ->
         return f"owned by {site.owner}, not by {' or '.join(request.owners)}"
     if not site.free and site.currency != currency:
         return f"charges in {site.currency}, and this is paid for in {currency}"
+    if site.capacity == 0:
+        return "runs no workers: its max_workers is 0"
     if market.free(site) == 0:
         return f"full: {market.used(site)} of {site.capacity} workers in use"
     return None

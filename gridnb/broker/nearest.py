@@ -40,6 +40,8 @@ def _nothing_left(request: Request, market: Market, sieved: Sieve) -> str:
         hint = _without(name, request, market)
         if hint is not None:
             return f"{text}; {hint}"
+    if market.limit(request) is not None and not given and "charges in" in text:
+        return f"{text}; use a budget in {' or '.join(market.catalog.currencies)}"
     if all(reason.startswith("full") for reason in sieved.reasons.values()):
         return f"{text}; release a lease, or wait until one ends"
     right = f"leave {' and '.join(given)} out" if given else "use another catalog or budget"
@@ -94,7 +96,7 @@ def _amounts(request: Request, market: Market, candidates: Sequence[Candidate]) 
     if attempt(near, market) is not None:
         right = [f"at most {_say(n, most[n])}" if most[n] else _say(n, 0) for n in over]
         return f"{text}; ask for {' and '.join(right)}"
-    hint = _affordable(near, market) or "ask for less"
+    hint = _affordable(near, market) or _money(near, market, candidates) or "ask for less"
     return f"{text}; {hint}"
 
 
@@ -163,7 +165,7 @@ def _workers(request: Request, market: Market, candidates: Sequence[Candidate]) 
     if answer is None:
         return None
     count = sum(number for _, number in answer.plan.bought)
-    return f"{request.workers} workers cannot bring all of it ({request}); ask for {count} workers"
+    return f"{_say('workers', request.workers)} cannot bring all of it ({request}); ask for {count} workers"
 
 
 def _affordable(request: Request, market: Market) -> str | None:
@@ -177,7 +179,8 @@ def _affordable(request: Request, market: Market) -> str | None:
             high = middle - 1
         else:
             low = middle
-    return f"ask for at most {low} {name}" if low else None
+    size = " of any size" if name == "workers" and request.cores > 1 else ""
+    return f"ask for at most {low} {name[:-1] if low == 1 else name}{size}" if low else None
 
 
 def _changed(request: Request, **what: object) -> Request:

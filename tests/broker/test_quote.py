@@ -96,6 +96,16 @@ def test_exactly_so_many_workers() -> None:
     assert (answer.workers, answer.sites) == (2, ("gamma", "delta"))
 
 
+def test_offers_of_a_site_share_its_places() -> None:
+    offer = {"cores": 1, "memory": "1 GiB", "count": 3}
+    offers = [{"name": "a", "price": 1, **offer}, {"name": "b", "price": 2, **offer}]
+    alpha = {"name": "alpha", "provider": "simulated", "max_workers": 4, "offers": offers}
+    full = Catalog.of({"name": "test", "sites": [alpha]})
+    assert chosen(ask(full, cores=4)) == [("alpha", "a", 3), ("alpha", "b", 1)]
+    with pytest.raises(RequestError, match="5 cores asked for, 4 cores free at alpha"):
+        ask(full, cores=5)
+
+
 def test_a_small_budget_buys_what_it_can() -> None:
     rich, poor = ask(cores=4, optimize="time"), ask(cores=4, optimize="time", max_cost="0.3 GD")
     assert rich.sites == ("alpha",) and "alpha" in poor.sites
