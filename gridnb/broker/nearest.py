@@ -165,7 +165,8 @@ def _workers(request: Request, market: Market, candidates: Sequence[Candidate]) 
     if answer is None:
         return None
     count = sum(number for _, number in answer.plan.bought)
-    return f"{_say('workers', request.workers)} cannot bring all of it ({request}); ask for {count} workers"
+    wanted, right = _say("workers", request.workers), _say("workers", count)
+    return f"{wanted} cannot bring all of it ({request}); ask for {right}"
 
 
 def _affordable(request: Request, market: Market) -> str | None:
