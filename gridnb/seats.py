@@ -21,6 +21,8 @@ from gridnb.providers.base import Tls
 
 __all__ = ["Seat", "Seats"]
 
+_POLL = 0.2  # seconds between looks whether another client has given a seat back
+
 
 @dataclass
 class Seat:
@@ -52,10 +54,13 @@ class Seats:
         self._tls = tls
         self._own: Seat | None = None
         self._idle: list[Seat] = []
-        self._lock = threading.Lock()
+        self._given_back = threading.Condition()
 
-    def _take(self, sites: Sequence[str], *, others: bool) -> Seat:
-        answer = self._call("seat", client=self._client, sites=list(sites), others=others)
+    def _take(self, sites: Sequence[str], *, extra: bool) -> Seat | None:
+        """Ask for a seat; None if all cores have one."""
+        answer = self._call("seat", client=self._client, sites=list(sites), extra=extra)
+        if answer.get("busy"):
+            return None
         tls = self._tls
         try:
             connection = CellConnection(
@@ -90,27 +95,33 @@ class Seats:
             self._leave(seat)
             seat = None
         if seat is None:
-            seat = self._own = self._take(sites, others=True)
+            seat = self._own = self._take(sites, extra=False)
+        assert seat is not None
         return seat
 
     @contextmanager
     def borrow(self, sites: Sequence[str] = ()) -> Iterator[Seat]:
-        """Lend another seat for one run; given back, or dropped if it ended."""
-        with self._lock:
-            fits = [s for s in self._idle if s.alive and (not sites or s.site in sites)]
-            seat = fits[0] if fits else None
-            if seat is not None:
-                self._idle.remove(seat)
-        if seat is None:
-            seat = self._take(sites, others=True)
+        """Lend another seat for one run; waits while every core has one."""
+        while (seat := self._resting(sites) or self._take(sites, extra=True)) is None:
+            with self._given_back:
+                self._given_back.wait(_POLL)
         try:
             yield seat
         finally:
             if seat.alive:
-                with self._lock:
+                with self._given_back:
                     self._idle.append(seat)
+                    self._given_back.notify()
             else:
                 self._leave(seat)
+
+    def _resting(self, sites: Sequence[str]) -> Seat | None:
+        with self._given_back:
+            for seat in self._idle:
+                if seat.alive and (not sites or seat.site in sites):
+                    self._idle.remove(seat)
+                    return seat
+        return None
 
     def run(self, seat: Seat, run: Run, sink: Sink) -> Outcome:
         """Run a body on a seat; a process that cannot be interrupted is killed."""
@@ -129,7 +140,7 @@ class Seats:
 
     def drop_idle(self) -> None:
         """Give back the seats that nothing runs on, except the notebook's own."""
-        with self._lock:
+        with self._given_back:
             idle, self._idle = self._idle, []
         for seat in idle:
             self._leave(seat)

@@ -70,7 +70,10 @@ class GridCluster(Cluster):
 
     def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Ask the hub and wait for the answer."""
-        answer: dict[str, Any] = self.sync(self.call_async, name, **arguments)
+        try:
+            answer: dict[str, Any] = self.sync(self.call_async, name, **arguments)
+        except GridError as error:
+            raise error.with_traceback(None) from None  # the way through the loop says nothing
         return answer
 
     def scale(self, n: int | None = None, /, **sites: int) -> Any:

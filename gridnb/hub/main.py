@@ -179,7 +179,7 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
             users = [
                 name
                 for name in hub.scheduler.clients
-                if name != "fire-and-forget" and not name.startswith("gridnb-cell")
+                if name != "fire-and-forget" and not name.startswith("CellClient-")
             ]
             if users or any(hub.is_busy(s) for s in hub.slots.values() if s.state != "ended"):
                 alone_since = clock()

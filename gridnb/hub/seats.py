@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gridnb.errors import HubError
@@ -30,9 +30,10 @@ class Seat:
     slot: Slot
     client: str | None
     ready: asyncio.Future[str]
+    extra: bool = False
     run: str | None = None
     pid: int = 0
-    booked_at: str | None = field(default=None)
+    booked_at: str | None = None
 
 
 class Seats:
@@ -45,23 +46,29 @@ class Seats:
         self._ids = itertools.count(1)
         hub.on_event.append(self._event)
 
-    async def take(self, client: str, *, sites: list[str], others: bool) -> dict[str, Any]:
+    async def take(self, client: str, *, sites: list[str], extra: bool) -> dict[str, Any]:
         """Lend a seat at the worker with the most room.
 
-        With `others` the client gets one more seat than it has; without, its present one
-        if it still stands and is at one of `sites`.
+        A client's own seat is always granted; `extra` ones only while there are cores
+        without a seat, else the answer is ``{"busy": True}``.
 
         Raises
         ------
         HubError
             If no worker is up at these sites.
         """
-        if not others:
-            for seat in self.seats.values():
-                if seat.client == client and (not sites or seat.slot.site.name in sites):
-                    return await self._describe(seat)
-        seat = self._free(sites) or self._open(sites)
-        seat.client = client
+        usable = [slot for slot in self.hub.slots.values() if self._usable(slot, sites)]
+        if not usable:
+            where = f" at {' or '.join(sites)}" if sites else ""
+            raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
+        if extra:
+            usable = [slot for slot in usable if self._lent(slot) < slot.cores]
+            if not usable:
+                return {"busy": True}
+        slot = min(usable, key=self._load)
+        free = (s for s in self.seats.values() if s.slot is slot and s.client is None)
+        seat = next(free, None) or self._start(slot)
+        seat.client, seat.extra = client, extra
         return await self._describe(seat)
 
     def warm(self, slot: Slot) -> None:
@@ -69,30 +76,21 @@ class Seats:
         if not any(seat.slot is slot for seat in self.seats.values()):
             self._start(slot)
 
-    def _free(self, sites: list[str]) -> Seat | None:
-        fits = [
-            seat
-            for seat in self.seats.values()
-            if seat.client is None and self._usable(seat.slot, sites)
-        ]
-        return min(fits, key=lambda seat: self._load(seat.slot), default=None)
-
-    def _open(self, sites: list[str]) -> Seat:
-        slots = [slot for slot in self.hub.slots.values() if self._usable(slot, sites)]
-        if not slots:
-            where = f" at {' or '.join(sites)}" if sites else ""
-            raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
-        return self._start(min(slots, key=self._load))
-
     def _usable(self, slot: Slot, sites: list[str]) -> bool:
         return slot.state == "running" and (not sites or slot.site.name in sites)
 
+    def _lent(self, slot: Slot) -> int:
+        """Count a worker's seats that are lent for work (an own seat that rests does not count)."""
+        return sum(
+            seat.slot is slot and seat.client is not None and (seat.extra or seat.run is not None)
+            for seat in self.seats.values()
+        )
+
     def _load(self, slot: Slot) -> tuple[float, float, str]:
         """Order workers: least taken first, then the fastest."""
-        lent = sum(s.slot is slot and s.client is not None for s in self.seats.values())
         ws = self.hub.scheduler.workers.get(slot.address) if slot.address else None
         busy = len(ws.processing) if ws is not None else 0
-        return ((lent + busy) / slot.cores, -float(slot.offer.speed), slot.name)
+        return ((self._lent(slot) + busy) / slot.cores, -float(slot.offer.speed), slot.name)
 
     def _start(self, slot: Slot) -> Seat:
         seat = Seat(next(self._ids), slot, None, asyncio.get_running_loop().create_future())
