@@ -93,11 +93,13 @@ def _amounts(request: Request, market: Market, candidates: Sequence[Candidate]) 
     sites = ", ".join(dict.fromkeys(each.site.name for each in candidates))
     text = f"{', '.join(said)} at {sites}"
     near = _clipped(request, market, candidates)
+    parts = [f"at most {_say(n, most[n])}" if most[n] else _say(n, 0) for n in over]
+    right = f"ask for {' and '.join(parts)}"
     if attempt(near, market) is not None:
-        right = [f"at most {_say(n, most[n])}" if most[n] else _say(n, 0) for n in over]
-        return f"{text}; ask for {' and '.join(right)}"
-    hint = _affordable(near, market) or _money(near, market, candidates) or "ask for less"
-    return f"{text}; {hint}"
+        return f"{text}; {right}"
+    cost = _start_cost(near, market, candidates)
+    paid = f"{right} and allow {cost}" if cost is not None else "ask for less"
+    return f"{text}; {_affordable(near, market) or paid}"
 
 
 def _clipped(request: Request, market: Market, candidates: Sequence[Candidate]) -> Request:
@@ -138,16 +140,22 @@ def _say(name: str, amount: int) -> str:
 def _money(request: Request, market: Market, candidates: Sequence[Candidate]) -> str | None:
     """It could be met, for more money."""
     limit = market.limit(request)
-    if limit is None:
+    cost = _start_cost(request, market, candidates)
+    if limit is None or cost is None:
         return None
-    plan = cheapest_start(needed(request), plan_of(candidates, market))
-    if plan is None:
-        return None
-    cost = _shown(ceiling(plan.upfront, limit.currency))
     which = "max_cost" if limit == request.max_cost else "the budget"
     text = f"its first term costs {cost} and {which} leaves {limit}; allow {cost}"
     hint = _affordable(request, market)
     return f"{text}, or {hint}" if hint else text
+
+
+def _start_cost(request: Request, market: Market, candidates: Sequence[Candidate]) -> Money | None:
+    """What its first term costs at least; None if money is not what it lacks."""
+    limit = market.limit(request)
+    plan = cheapest_start(needed(request), plan_of(candidates, market))
+    if limit is None or plan is None:
+        return None
+    return _shown(ceiling(plan.upfront, limit.currency))
 
 
 def _shown(money: Money) -> Money:

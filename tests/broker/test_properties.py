@@ -159,9 +159,11 @@ def test_the_request_that_a_refusal_names_can_be_met(
     }
     if "of any size" in answer:
         fewer["cores"] = 1
-    if fewer:
-        near = request.model_copy(update=fewer)
-        assert isinstance(attempt(near, catalog, {}, left), Quote), answer
+    near = request.model_copy(update=fewer)
     more = re.search(r"allow ([0-9.,]+ [A-Z]+)", answer)
-    if more is not None:
-        assert isinstance(attempt(request, catalog, {}, parse_money(more[1])), Quote), answer
+    enough = parse_money(more[1]) if more else left
+    if more and " and allow " not in answer:
+        assert isinstance(attempt(request, catalog, {}, enough), Quote), answer
+        enough = left
+    if fewer:
+        assert isinstance(attempt(near, catalog, {}, enough), Quote), answer
