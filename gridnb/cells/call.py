@@ -126,9 +126,10 @@ class CellConnection:
     def close(self) -> None:
         """Close it; a run that is under way is interrupted."""
         self._channel.close()
+        if self._wake_read < 0:
+            return
         for descriptor in (self._wake_read, self._wake_write):
-            if descriptor >= 0:
-                os.close(descriptor)
+            os.close(descriptor)
         self._wake_read = self._wake_write = -1
 
     def interrupt(self) -> None:

@@ -207,7 +207,7 @@ def update(local: Any, kind: str, content: Any) -> None:
             local[:] = content
         case "frame":
             local._update_inplace(content)
-        case "array":
+        case "array" | "objects":
             import numpy
 
             numpy.copyto(local, content)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from gridnb.cells.frames import Buffer
 from gridnb.cells.spec import CellSpec
 from gridnb.errors import CellError
 
@@ -49,7 +50,7 @@ class CellDask:
         finally:
             self._done.set()
 
-    def begin(self, run: str, pieces: list[bytes | bytearray]) -> None:
+    def begin(self, run: str, pieces: Sequence[Buffer]) -> None:
         """Work is this run's from now on; waits for the client if ``pieces`` mention Dask.
 
         Raises
@@ -60,7 +61,7 @@ class CellDask:
         self._run, self._futures = run, []
         if self._done.is_set() and not self._error:
             return
-        if not any(mark in piece for piece in pieces for mark in _MARKS):
+        if not any(mark in text for text in map(bytes, pieces) for mark in _MARKS):
             return
         if not self._done.wait(PATIENCE) or self._error:
             raise CellError(
@@ -86,27 +87,30 @@ class CellDask:
 
 def make_client(spec: CellSpec, of: CellDask) -> Any:
     """Connect a client whose work is tagged; imports distributed."""
-    import dask
+    from dask.base import annotate
     from distributed import Client
     from distributed.security import Security
 
-    class CellClient(Client):  # type: ignore[misc]
+    class CellClient(Client):
         """Tags all work with the run that asked for it."""
 
         def _graph_to_futures(self, *args: Any, **named: Any) -> Any:
-            with dask.annotate(**of.annotations()):
-                futures = super()._graph_to_futures(*args, **named)
+            with annotate(**of.annotations()):
+                futures = super()._graph_to_futures(*args, **named)  # type: ignore[no-untyped-call]
             of.note(futures)
             return futures
 
+    # Neither has annotations that mypy would accept.
+    make_security: Any = Security
+    connect: Any = CellClient
     security = None
     if spec.tls_ca is not None:
-        security = Security(
+        security = make_security(
             tls_ca_file=spec.tls_ca,
             tls_client_cert=spec.tls_cert,
             tls_client_key=spec.tls_key,
             require_encryption=True,
         )
-    return CellClient(
+    return connect(
         spec.scheduler, security=security, set_as_default=True, name=f"cell-{spec.worker}"
     )

@@ -210,6 +210,10 @@ def _shift(error: SyntaxError, lines: int) -> None:
         error.lineno += lines
     if error.end_lineno is not None:
         error.end_lineno += lines
+    if len(error.args) == 2:
+        name, line, column, text, *_ = error.args[1]
+        where = (name, (line or 0) + lines, column, text, error.end_lineno, error.end_offset)
+        error.args = (error.args[0], where)
 
 
 def _quiet(code: str) -> bool:

@@ -7,6 +7,7 @@ the TLS object is only ever touched under a lock, and never while waiting.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import select
 import socket
@@ -79,9 +80,13 @@ def connect(address: str, files: TlsFiles, *, timeout: float = 10.0) -> Channel:
     host, _, port = address.rpartition(":")
     try:
         sock = socket.create_connection((host, int(port)), timeout=timeout)
-        _tune(sock)
-        return Channel(sock, _context(files, server=False), server=False, timeout=timeout)
-    except (OSError, ValueError) as error:
+        try:
+            _tune(sock)
+            return Channel(sock, _context(files, server=False), server=False, timeout=timeout)
+        except BaseException:
+            sock.close()
+            raise
+    except (OSError, EOFError, ValueError) as error:
         raise CellError(
             f"the cell process at {address} cannot be reached ({error}); "
             "see `%grid status` for workers that are up"
@@ -126,6 +131,8 @@ class Channel:
                 self._sock.sendall(self._out.read())
                 raise
         self._sock.sendall(self._out.read())
+        # The first message may have come together with the end of the handshake.
+        self._plain += self._open(tls, b"")
 
     def fileno(self) -> int:
         """Descriptor of the socket, -1 when closed."""
@@ -133,13 +140,10 @@ class Channel:
 
     def close(self) -> None:
         """Close the connection; a reader on the other side sees its end."""
-        try:
+        with contextlib.suppress(OSError):
+            # The other side may have been first.
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # The other side was first.
-            return
-        finally:
-            self._sock.close()
+        self._sock.close()
 
     def forget(self) -> None:
         """Close the descriptor alone, in a child that must not keep the connection open."""

@@ -65,6 +65,7 @@ class Giveback:
 
     space: dict[str, Any]
     before: dict[str, Any]
+    ambient: dict[str, Any]
     deletes: Sequence[str]
     tracker: Tracker
     store: Store
@@ -82,6 +83,7 @@ class Giveback:
         payload = {
             "assigned": assigned,
             "contents": changes.contents,
+            "replaced": [(i, self.tracker.nodes[i]) for i in changes.replaced],
             "result": (done.value,) if done.has else (),
             "error": done.error,
         }
@@ -107,6 +109,8 @@ class Giveback:
         found = {}
         for name, value in self.space.items():
             if name in _OWN or (name in self.deletes and value is None):
+                continue
+            if name in self.ambient and self.ambient[name] is value:
                 continue
             fresh = name not in self.before or self.before[name] is not value
             if fresh or (replaced and self._reaches(value, replaced)):
@@ -143,8 +147,9 @@ class Giveback:
 
     def _memory(self, payload: dict[str, Any]) -> Memory | None:
         fresh = walk({**payload["assigned"], "": payload["result"]}, self.owns)
-        arrays = [n.value for n in fresh.values() if n.kind == "array"]
-        arrays += [n for n in self.tracker.nodes if kind_of(n, self.owns) == "array"]
+        # Those that the kernel has come first, so that views of them stay views.
+        arrays = [n for n in self.tracker.nodes if kind_of(n, self.owns) == "array"]
+        arrays += [n.value for n in fresh.values() if n.kind == "array"]
         return Memory(arrays) if arrays else None
 
     def _mend(self, payload: dict[str, Any], attempt: Callable[[Any], object]) -> None:
@@ -209,6 +214,8 @@ def _members(kind: str, content: Any) -> list[Any]:
         return [*content[0].keys(), *content[0].values(), *_own(content[1])]
     if kind == "instance":
         return _own(content)
+    if kind == "objects":
+        return list(content.flat)
     if kind == "class":
         return list(content[0].values())
     if kind == "function":

@@ -58,7 +58,7 @@ _EXACT: dict[type, str] = {
     functools.cached_property: "through",
 }
 #: Kinds whose members are compared one by one; the others are leaves.
-CONTAINERS = frozenset({"list", "dict", "set", "instance", "function", "class"})
+CONTAINERS = frozenset({"list", "dict", "set", "instance", "function", "class", "objects"})
 _FIXED = frozenset(
     {
         "__dict__", "__weakref__", "__doc__", "_abc_impl", "__annotations__", "__firstlineno__",
@@ -85,7 +85,7 @@ def kind_of(value: Any, owns: Callable[[dict[str, Any]], bool]) -> str:
     if isinstance(value, types.FunctionType):
         return "function" if owns(value.__globals__) else "atom"
     if is_array(value):
-        return "array"
+        return "objects" if value.dtype.hasobject else "array"
     return _frame_kind(value) or _plain_kind(kind)
 
 
@@ -179,6 +179,8 @@ def state_of(value: Any, kind: str) -> tuple[list[Any], ...]:
         return list(value), *_attributes(value)
     if kind == "dict":
         return list(value.keys()), list(value.values()), *_attributes(value)
+    if kind == "objects":
+        return (list(value.flat),)
     if kind == "set":
         return list(value), *_attributes(value)
     if kind == "function":

@@ -68,6 +68,7 @@ class Outcome:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     contents: list[tuple[Any, str, Any]] = field(default_factory=list, repr=False)
+    replaced: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
 
     def take(self, payload: dict[str, Any], nodes: Sequence[Node]) -> None:
         """Fill in what was in the pickle."""
@@ -75,7 +76,9 @@ class Outcome:
 
         self.assigned = payload["assigned"]
         self.contents = [(nodes[i].value, kind, new) for i, kind, new in payload["contents"]]
+        self.replaced = [(nodes[i].value, new) for i, new in payload["replaced"]]
         names = [nodes[i].name for i, _, _ in payload["contents"]]
+        self.rebound = sorted({*self.rebound, *(nodes[i].name for i, _ in payload["replaced"])})
         self.updated = [n for n in dict.fromkeys(names) if n not in self.rebound]
         if payload["result"]:
             self.value = payload["result"][0]
@@ -101,6 +104,10 @@ def apply(outcome: Outcome, namespace: dict[str, Any]) -> None:
     outcome.contents.clear()
     for name in outcome.deleted:
         namespace.pop(name, None)
+    new = {id(old): value for old, value in outcome.replaced}
+    if new:
+        # Names that the cell did not read may mean the same object.
+        namespace.update({n: new[id(v)] for n, v in namespace.items() if id(v) in new})
     namespace.update(outcome.assigned)
     if failed:
         raise ReturnError(

@@ -23,6 +23,7 @@ import cloudpickle
 
 from gridnb.cells.arrays import Memory
 from gridnb.cells.capture import global_names
+from gridnb.cells.files import reduce_file
 from gridnb.cells.frames import Buffer
 
 __all__ = ["BLOB", "CellPickler", "Context", "dump", "load", "loading"]
@@ -144,6 +145,8 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_exception(obj)
         elif obj is dataclasses.MISSING:
             return "MISSING"
+        elif isinstance(obj, io.IOBase):
+            return reduce_file(obj)
         elif type(obj) is functools.cached_property:
             return _make_cached, (obj.func, obj.attrname, obj.__doc__)
         elif self._memory is not None and (view := self._memory.reduce(obj)) is not None:
@@ -199,9 +202,9 @@ def dump(
     large: bool = True,
 ) -> tuple[bytes, list[memoryview], CellPickler]:
     """Pickle several values into one stream with shared references.
-    args = (func.__code__, func.__name__, func.__closure__)
-    own = dict(func.__dict__)
-    return _make_function, args, (own, slots), None, None, _set_function
+
+    With ``large`` False everything is in the stream. Returns the stream, its large
+    buffers, and the pickler with what it found out.
     """
     file, kept = io.BytesIO(), Buffers()
     pickler = CellPickler(file, owns=owns, keep=kept if large else None, known=known, memory=memory)

@@ -85,6 +85,7 @@ class CellProcess:
         self._channel: Channel | None = None
         self._active: str | None = None
         self._stopped: set[str] = set()
+        self._pending: set[str] = set()
         self._raise = False
         self._pid = os.getpid()
         # Bodies write to descriptor 2; what goes wrong here belongs into the worker's log.
@@ -93,6 +94,17 @@ class CellProcess:
     def log(self, text: str) -> None:
         """Write to what was standard error when the process began."""
         os.write(self._log, text.encode("utf-8", "replace"))
+
+    def _lost_thread(self, error: threading.ExceptHookArgs) -> None:
+        """One of ours has ended: nobody would read or write any more, so the process ends."""
+        text = "".join(
+            traceback.format_exception(error.exc_type, error.exc_value, error.exc_traceback)
+        )
+        thread = error.thread.name if error.thread is not None else "?"
+        if thread.startswith("gridnb-"):
+            self.log(text)
+            os._exit(1)
+        sys.stderr.write(f"Exception in thread {thread}:\n{text}")
 
     def report(self, **line: Any) -> None:
         """Tell the guard."""
@@ -105,6 +117,7 @@ class CellProcess:
         if self.spec.cwd is not None:
             os.chdir(self.spec.cwd)
         signal.signal(signal.SIGINT, self._on_interrupt)
+        threading.excepthook = self._lost_thread
         listener = listen(self.spec.host)
         host, port = listener.getsockname()[:2]
         self.report(op="cell-ready", address=f"{host}:{port}", pid=self._pid)
@@ -147,6 +160,8 @@ class CellProcess:
                     # A child that the body forked ran on to here: it is done.
                     os._exit(0)
                 self._active = None
+                self._pending.discard(run)
+                self._stopped.discard(run)
                 self.report(op="run-stop", run=run)
         try:
             channel.send(answer, out)
@@ -183,7 +198,7 @@ class CellProcess:
             sock, _ = listener.accept()
             try:
                 channel = accept(sock, self.spec.tls)
-            except OSError:
+            except (OSError, EOFError):
                 # Not one of ours, or it went away; the next may be.
                 sock.close()
                 continue
@@ -215,10 +230,13 @@ class CellProcess:
                 _, blobs = channel.receive()
                 fresh = dict(zip(missing, blobs, strict=True))
             parts += self._blobs.get(digests, fresh)
+        if header["op"] == "run":
+            self._pending.add(header["run"])
         self._jobs.put((channel, header, parts))
 
     def _interrupt(self, run: str) -> None:
-        self._stopped = {run}
+        if run in self._pending:
+            self._stopped.add(run)
         if self._active == run:
             main = threading.main_thread().ident
             if main is not None:

@@ -69,6 +69,8 @@ class Runner:
                 before, nodes = self._load(header, parts)
         except Exception as error:  # noqa: BLE001 - the kernel hears it
             return self._refusal(error, run), []
+        ambient = {"exit": self._shell.exiter, "quit": self._shell.exiter}
+        space.update(ambient)
         space.update(dict.fromkeys(header["deletes"]))
         space.update(before)
         names = header["returns"] == "names"
@@ -81,7 +83,14 @@ class Runner:
         if isinstance(done.error, KeyboardInterrupt):
             self._dask.cancel()
         back = Giveback(
-            space, before, header["deletes"], tracker, self._store, owns, header["fetch_limit"]
+            space,
+            before,
+            ambient,
+            header["deletes"],
+            tracker,
+            self._store,
+            owns,
+            header["fetch_limit"],
         )
         answer, out = back.build(done, names=names)
         # Futures among the values live on until the kernel's own client has them.
@@ -97,7 +106,9 @@ class Runner:
         for name, descriptor in (("stdout", 1), ("stderr", 2)):
             stream = self._streams.get(name)
             if stream is None or stream.closed:
-                stream = self._streams[name] = Stream(name, self._outbox, descriptor)
+                stream = self._streams[name] = Stream(
+                    name, self._outbox, descriptor, self._descriptors.pull
+                )
             setattr(sys, name, stream)
 
     def _load(

@@ -86,10 +86,12 @@ class Stream(io.TextIOBase):
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, name: str, outbox: Outbox, descriptor: int) -> None:
+    def __init__(
+        self, name: str, outbox: Outbox, descriptor: int, pull: Callable[[], None]
+    ) -> None:
         super().__init__()
         self.name = name
-        self._outbox, self._descriptor = outbox, descriptor
+        self._outbox, self._descriptor, self._pull = outbox, descriptor, pull
         self._pid = os.getpid()
 
     def write(self, text: str) -> int:
@@ -99,7 +101,8 @@ class Stream(io.TextIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if os.getpid() == self._pid:
-            self._outbox.write(f"std{self.name[3:]}", text)
+            self._pull()
+            self._outbox.write(self.name, text)
         else:
             os.write(self._descriptor, text.encode("utf-8", "replace"))
         return len(text)
@@ -148,24 +151,24 @@ class Descriptors:
             os.dup2(write, descriptor)
 
     def drain(self) -> None:
-        """Wait until everything written so far was handed on."""
+        """Hand on everything written so far, also what C code still keeps."""
         flush_c()
-        for _ in range(2000):
-            with self._lock:
-                if not any(_waiting(read) for read in self._reads):
-                    return
-            time.sleep(0.0005)
+        self.pull()
+
+    def pull(self) -> None:
+        """Hand on what children have written, so that it comes before what the body writes."""
+        with self._lock:
+            for read, name in self._reads.items():
+                while _waiting(read):
+                    self._outbox.write(name, os.read(read, _MOST).decode("utf-8", "replace"))
 
     def _read(self) -> None:
         poll = select.poll()
         for read in self._reads:
             poll.register(read, select.POLLIN)
         while True:
-            for read, _ in poll.poll():
-                with self._lock:
-                    if _waiting(read):
-                        text = os.read(read, _MOST).decode("utf-8", "replace")
-                        self._outbox.write(self._reads[read], text)
+            poll.poll()
+            self.pull()
 
 
 def _waiting(descriptor: int) -> int:
