@@ -111,7 +111,7 @@ class Guard:
 
     def note(self, event: str, **more: Any) -> None:
         """Append an event to the record and force it to disk."""
-        line = json.dumps({"event": event, "wall": time.time(), **more})
+        line = json.dumps({"event": event, "wall": time.time(), "clock": clock(), **more})
         os.lseek(self.record, 0, os.SEEK_END)
         os.write(self.record, line.encode() + b"\n")
         os.fsync(self.record)
