@@ -164,10 +164,11 @@ class Quote(Model):
         from rich.text import Text
 
         taken = Table(box=None, pad_edge=False)
-        for name in ("site", "offer", "owner", "region"):
-            taken.add_column(name)
-        for name in ("workers", "cores", "memory", "speed", "starts in", "per hour"):
-            taken.add_column(name, justify="right")
+        # Without the regions it fits into 80 columns.
+        taken.add_column("workers", no_wrap=True)
+        taken.add_column("owner")
+        for name in ("cores", "memory", "speed", "starts in", "per hour"):
+            taken.add_column(name, justify="right", no_wrap=True)
         for line in self.lines:
             taken.add_row(*map(Text, _cells(line)))
         refused = Table.grid(padding=(0, 2))
@@ -189,27 +190,27 @@ def _cost(quote: Quote) -> str:
 
 
 def _line_text(line: QuoteLine) -> str:
-    kind = " spot" if line.spot and line.offer != "spot" else ""
     each = f"{_cores(line.cores)}, {format_bytes(line.memory)}, speed {_speed(line)}"
     return (
-        f"{line.count} × {line.site} {line.offer}{kind} ({line.owner}): {each} each, "
+        f"{line.count} × {line.site} {line.offer}{_spot(line)} ({line.owner}): {each} each, "
         f"{line.rate} per hour"
     )
 
 
 def _cells(line: QuoteLine) -> tuple[str, ...]:
     return (
-        line.site,
-        line.offer + (" (spot)" if line.spot and line.offer != "spot" else ""),
+        f"{line.count} × {line.site} {line.offer}{_spot(line)}",
         line.owner,
-        line.region,
-        str(line.count),
         str(line.cores * line.count),
         format_bytes(line.memory * line.count),
         _speed(line),
-        format_seconds(line.start_delay),
+        format_seconds(line.start_delay).removesuffix(" 00 s"),
         str(line.rate),
     )
+
+
+def _spot(line: QuoteLine) -> str:
+    return " spot" if line.spot and line.offer != "spot" else ""
 
 
 def _speed(line: QuoteLine) -> str:

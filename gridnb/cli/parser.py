@@ -1,0 +1,196 @@
+"""The commands and their options, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from gridnb import __version__
+
+__all__ = ["Parser", "parser"]
+
+#: What a bill can be summed up by.
+GROUPS = ("site", "run", "owner", "account", "kind", "lease", "worker", "charge")
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, with the nearest right word."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+        self.commands: Any = None
+
+    def error(self, message: str) -> NoReturn:
+        """Write one line to stderr and exit with 2."""
+        text = message.removeprefix("argument ")
+        self.exit(2, f"{self.prog}: {text}; see `{self.prog} --help`\n")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is not known, here, where the nearest right word is known."""
+        if self.commands is not None:
+            self._check_command(args)
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return parsed, unknown
+
+    def _check_command(self, args: Sequence[str] | None) -> None:
+        import sys
+
+        given = list(sys.argv[1:] if args is None else args)
+        if given and not given[0].startswith("-") and given[0] not in self.commands.choices:
+            hint = _nearest(given[0], list(self.commands.choices))
+            self.error(f"there is no command {given[0]!r}; {hint}")
+
+    def _unknown(self, word: str) -> str:
+        name = word.partition("=")[0]
+        if not name.startswith("-"):
+            return f"{word!r} is one argument too many"
+        known = [each for each in self._option_string_actions if each.startswith("--")]
+        return f"there is no option {name}; {_nearest(name, known)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"{text!r} will not do; {_nearest(text, names)}")
+        return text
+
+    return check
+
+
+def parser() -> Parser:
+    """Return the parser of the whole command line."""
+    root = Parser(
+        prog="gridnb",
+        description="Say what a notebook cell needs and what it may cost.",
+        epilog="Every command explains itself: gridnb quote --help",
+    )
+    root.add_argument("--version", action="version", version=f"gridnb {__version__}")
+    root.set_defaults(run=None)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    root.commands = commands
+
+    def add(name: str, run: str, text: str, more: str = "") -> Parser:
+        description = f"{text[0].upper()}{text[1:]}." + (f" {more}" if more else "")
+        command: Parser = commands.add_parser(name, help=text, description=description)
+        command.set_defaults(run=run)
+        command.add_argument("--json", action="store_true", help="write plain data as JSON")
+        return command
+
+    _buying(add)
+    _running(add)
+    _money(add)
+    _caring(add)
+    _catalog(commands)
+    return root
+
+
+_Add = Callable[..., Parser]
+
+
+def _buying(add: _Add) -> None:
+    demo = add(
+        "demo",
+        "gridnb.demo:command",
+        "the main job on real data, over simulated sites",
+        "It takes about a minute, ends by itself, and leaves an executed notebook.",
+    )
+    demo.add_argument(
+        "--directory", metavar="DIR", default="demo", help="where the notebook goes (default: demo)"
+    )
+    sites = add("sites", "gridnb.cli.market:sites", "what is on offer")
+    sites.add_argument(
+        "catalog",
+        nargs="?",
+        metavar="CATALOG",
+        help="a name or a YAML file (default: the setting gridnb.catalog)",
+    )
+    sites.add_argument("--links", action="store_true", help="show what lies between sites, too")
+    quote = add("quote", "gridnb.cli.market:quote", "what a request would cost; buys nothing")
+    for option, metavar, text in _REQUEST:
+        quote.add_argument(option, metavar=metavar, help=text)
+    quote.add_argument(
+        "--spot",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="only what a site may take back",
+    )
+    quote.add_argument("--catalog", metavar="CATALOG", help="a name or a YAML file")
+    quote.add_argument("--account", metavar="NAME", help="keep within what is left of this budget")
+
+
+_REQUEST = (
+    ("--cores", "N", "cores of all workers together (default: 1)"),
+    ("--memory", "SIZE", "memory of all workers together, like '8 GiB'"),
+    ("--gpus", "N", "GPUs of all workers together"),
+    ("--workers", "N", "exactly so many workers"),
+    ("--sites", "A,B", "only these sites"),
+    ("--regions", "R,S", "only these regions or countries"),
+    ("--owners", "O,P", "only sites of these owners"),
+    ("--deadline", "TIME", "by when the work is to be done, like '10 min'"),
+    ("--max-cost", "MONEY", "what it may cost at most, like '2 GD'"),
+    ("--optimize", "POLICY", "cost or time"),
+)
+
+
+def _running(add: _Add) -> None:
+    status = add("status", "gridnb.cli.running:status", "grids that run: workers, runs, money")
+    status.add_argument("grid", nargs="?", metavar="GRID", help="one of them, by id or name")
+    status.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    release = add(
+        "release",
+        "gridnb.cli.running:release",
+        "end workers, and with them what they cost",
+        "Without a name the leases of the one grid that runs. What was set aside goes back.",
+    )
+    release.add_argument("what", nargs="?", metavar="GRID|LEASE", help="an id, or a grid's name")
+    release.add_argument("--all", action="store_true", help="the leases of every grid")
+    release.add_argument("--end", action="store_true", help="end the grid itself, too")
+
+
+def _money(add: _Add) -> None:
+    bill = add("bill", "gridnb.cli.money:bill", "what was charged, to the last digit")
+    bill.add_argument("--grid", metavar="ID", help="only of this grid")
+    bill.add_argument("--account", metavar="NAME", help="only of this budget")
+    bill.add_argument(
+        "--by",
+        metavar="WHAT",
+        default="site",
+        type=_one_of(*GROUPS),
+        help=f"sum up by one of {', '.join(GROUPS)} (default: site)",
+    )
+    add("audit", "gridnb.cli.money:audit", "check the ledger: chain, sums and caps")
+
+
+def _caring(add: _Add) -> None:
+    add("reap", "gridnb.cli.care:reap", "settle and clean up what lost grids left behind")
+    add("doctor", "gridnb.cli.care:doctor", "try everything that gridnb needs, step by step")
+
+
+def _catalog(commands: Any) -> None:
+    catalog: Parser = commands.add_parser(
+        "catalog", help="work on catalogs", description="Work on catalogs."
+    )
+    catalog.set_defaults(run=None)
+    verbs = catalog.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    catalog.commands = verbs
+    validate: Parser = verbs.add_parser(
+        "validate",
+        help="check a file and say what is wrong, and where",
+        description="Check a catalog and say what is wrong, and where.",
+    )
+    validate.add_argument("file", metavar="FILE", help="a YAML file, or a name")
+    validate.add_argument("--json", action="store_true", help="write plain data as JSON")
+    validate.set_defaults(run="gridnb.cli.market:validate")
