@@ -53,4 +53,13 @@ def load_ipython_extension(shell: Any) -> None:
     """Register ``%grid`` and ``%%grid`` (``%load_ext gridnb``)."""
     from gridnb.notebook.magics import GridMagics
 
-    shell.register_magics(GridMagics)
+    magics = GridMagics(shell)
+    shell.register_magics(magics)
+    magics.register()
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Leave completion and events alone again (``%unload_ext gridnb``); the grid runs on."""
+    magics = shell.magics_manager.registry.pop("GridMagics", None)
+    if magics is not None:
+        magics.unregister()

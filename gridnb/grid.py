@@ -304,6 +304,11 @@ class Grid:
 
     # the end
 
+    @property
+    def closed(self) -> bool:
+        """Whether this connection was closed; the grid may run on."""
+        return self._closed
+
     def disconnect(self) -> None:
         """Leave the grid running, with its leases; :meth:`attach` comes back."""
         if self._closed:

@@ -82,6 +82,11 @@ class Seats:
             connection=connection,
         )
 
+    def ready(self) -> Seat | None:
+        """Return the notebook's seat if it is there and its process lives; asks nobody."""
+        seat = self._own
+        return seat if seat is not None and seat.alive else None
+
     def own(self, sites: Sequence[str] = ()) -> Seat:
         """Return the notebook's seat, at one of `sites` if any are named.
 

@@ -13,7 +13,7 @@ from gridnb.catalog.problems import did_you_mean
 from gridnb.errors import RequestError
 from gridnb.units import Money, format_seconds
 
-__all__ = ["Market", "Sieve", "paid", "sieve"]
+__all__ = ["Market", "Sieve", "in_places", "paid", "sieve"]
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,30 @@ def _candidate(site: Site, offer: Offer, request: Request, market: Market) -> Ca
     return Candidate(site, offer, market.free(site, offer), site.ratio(offer), upfront)
 
 
+def in_places(site: Site, request: Request) -> bool:
+    """Whether a site is among those that a request allows by name, region and owner."""
+    return _place_reason(site, request) is None
+
+
 def _site_reason(site: Site, request: Request, market: Market, currency: str) -> str | None:
-    if request.sites and site.name not in request.sites:
-        return f"not among the sites {', '.join(request.sites)}"
-    if request.regions and not _in_regions(site, request.regions):
-        return f"in {site.region}, not in {', '.join(request.regions)}"
-    if request.owners and site.owner.casefold() not in map(str.casefold, request.owners):
-        return f"owned by {site.owner}, not by {' or '.join(request.owners)}"
+    if (reason := _place_reason(site, request)) is not None:
+        return reason
     if not site.free and site.currency != currency:
         return f"charges in {site.currency}, and this is paid for in {currency}"
     if site.capacity == 0:
         return "runs no workers: its max_workers is 0"
     if market.free(site) == 0:
         return f"full: {market.used(site)} of {site.capacity} workers in use"
+    return None
+
+
+def _place_reason(site: Site, request: Request) -> str | None:
+    if request.sites and site.name not in request.sites:
+        return f"not among the sites {', '.join(request.sites)}"
+    if request.regions and not _in_regions(site, request.regions):
+        return f"in {site.region}, not in {', '.join(request.regions)}"
+    if request.owners and site.owner.casefold() not in map(str.casefold, request.owners):
+        return f"owned by {site.owner}, not by {' or '.join(request.owners)}"
     return None
 
 

@@ -10,7 +10,7 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -155,8 +155,15 @@ class CellConnection:
             )
             self._space = run.namespace
             outcome = Outcome()
+            self._forget_interrupts()
             with self._interrupts() as pressed:
                 return self._converse(_Talk(self, run, packed, sink, outcome, pressed))
+
+    def _forget_interrupts(self) -> None:
+        """What was meant for a run that has ended must not hit this one."""
+        with suppress(BlockingIOError):
+            while os.read(self._wake_read, 64):
+                continue
 
     def _converse(self, talk: _Talk) -> Outcome:
         try:

@@ -1,0 +1,1 @@
+"""The notebook: ``%grid``, ``%%grid``, the line under each cell, tables and completion."""

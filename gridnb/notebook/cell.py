@@ -1,0 +1,173 @@
+"""Running the body of a ``%%grid`` cell at a site."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gridnb.errors import CellLost, GridError
+from gridnb.notebook import html
+from gridnb.notebook.display import shower
+from gridnb.notebook.footer import Footer, Rates
+from gridnb.notebook.sinks import CellSink
+
+if TYPE_CHECKING:
+    from gridnb.cells.call import Run
+    from gridnb.cells.outcome import Outcome
+    from gridnb.grid import Grid
+    from gridnb.notebook.session import Ask, Session
+    from gridnb.seats import Seat
+
+__all__ = ["Cell", "Progress", "label", "notes", "rates"]
+
+
+@dataclass
+class Cell:
+    """A cell that is to be run: its text, what it asks for, and how it is to be shown."""
+
+    body: str
+    first: str
+    ask: Ask
+    into: str | None = None
+    quiet: bool = False
+    mapped: tuple[str, str] | None = None
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+class Progress:
+    """One line that says what is going on, in its place in the cell."""
+
+    def __init__(self, shell: Any, quiet: bool) -> None:
+        self._show = shower(shell)
+        self._quiet = quiet
+        self._id: str | None = None
+
+    def __call__(self, text: str, markup: str | None = None) -> None:
+        """Show a line, or replace it."""
+        if self._quiet:
+            return
+        update, self._id = self._id is not None, self._id or uuid.uuid4().hex
+        data = {"text/plain": text, "text/html": html.block(markup or html.muted(text))}
+        self._show(data, self._id, update)
+
+
+def rates(grid: Grid) -> Rates:
+    """Return how a grid counts."""
+    catalog = grid.catalog
+    return Rates(grid.currency, catalog.time_scale, catalog.simulated)
+
+
+def label(count: int, body: str) -> str:
+    """Name a run in status and bill: ``In [5] first words``."""
+    line = next((each.strip() for each in body.splitlines() if each.strip()), "")
+    short = line if len(line) <= 40 else line[:39] + "…"
+    return f"In [{count}] {short}".rstrip()
+
+
+def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
+    """Run a cell: output, value, names and errors are as if it had run here.
+
+    Raises
+    ------
+    BaseException
+        What the body raised, with its traceback from the site.
+    GridError
+        If it could not run, or its outcome not come back.
+    """
+    from gridnb.cells.call import Run
+    from gridnb.cells.outcome import apply
+    from gridnb.config import settings
+
+    say = Progress(shell, cell.quiet)
+    seat = session.seat(cell.ask, say)
+    grid = session.connected()
+    config = settings()
+    sink = CellSink(shell)
+    run = Run(
+        grid.new_run(),
+        cell.body,
+        shell.user_ns,
+        count=shell.execution_count,
+        shell=shell,
+        first=cell.first,
+        fetch_limit=config.fetch_limit,
+        compare_limit=config.compare_limit,
+    )
+    name = label(run.count, cell.body)
+    grid.client.announce(run.id, name, "running")
+    began, state, outcome = time.monotonic(), "failed", None
+    try:
+        outcome, seat = _run(grid, seat, run, sink, lambda: session.seat(cell.ask, say))
+        apply(outcome, shell.user_ns)
+        state = "done" if outcome.ok else "failed"
+    finally:
+        grid.client.announce(run.id, name, state)
+        seconds = time.monotonic() - began
+        _give(cell, outcome, sink, shell)
+        if not cell.quiet:
+            footer = _footer(run.id, rates(grid), seat, seconds, session)
+            footer.failed = state == "failed"
+            footer.notes = notes(outcome) if outcome is not None else []
+            sink.flush()
+            footer.show(shower(shell))
+            follow(footer)
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def _run(
+    grid: Grid, seat: Seat, run: Run, sink: CellSink, again: Callable[[], Seat]
+) -> tuple[Outcome, Seat]:
+    """Run a body once; on a seat that was lost before it began there, take another one."""
+    try:
+        return grid.seats.run(seat, run, sink), seat
+    except CellLost:
+        if seat.alive or not _never_began(grid, run.id):
+            raise
+    seat = again()
+    return grid.seats.run(seat, run, sink), seat
+
+
+def _never_began(grid: Grid, run: str) -> bool:
+    """Whether no worker has told the hub of this run: guards report a beginning before all else."""
+    try:
+        return not grid.cluster.call("run_info", run=run)["sites"]
+    except GridError:
+        return False
+
+
+def _give(cell: Cell, outcome: Outcome | None, sink: CellSink, shell: Any) -> None:
+    if outcome is None or not outcome.has:
+        return
+    if sink.shown is not None:
+        sink.value(outcome.value)
+    if cell.into:
+        shell.user_ns[cell.into] = outcome.value
+
+
+def _footer(run: str, how: Rates, seat: Seat, seconds: float, session: Session) -> Footer:
+    return Footer(
+        run=run,
+        rates=how,
+        sites=(seat.site,),
+        seconds=seconds,
+        cost=how.estimate(seat.rate, seat.cores, seconds),
+        left=session.left,
+    )
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """Say what happened to names that a user would not expect."""
+    found = []
+    if outcome.rebound:
+        found.append(f"rebound to new objects: {', '.join(outcome.rebound)}")
+    if outcome.remote:
+        found.append(
+            f"stayed at the site: {', '.join(outcome.remote)} (use it in %%grid, or .fetch() it)"
+        )
+    if outcome.unlooked:
+        found.append(f"too large to look for changes: {', '.join(outcome.unlooked)}")
+    return found

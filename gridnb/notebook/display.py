@@ -1,0 +1,41 @@
+"""Showing a line in a cell, and showing it anew later, from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Show", "shower"]
+
+#: Called with a mime bundle, a display id, and whether it replaces what has this id.
+Show = Callable[[dict[str, Any], str, bool], None]
+
+
+def shower(shell: Any) -> Show:
+    """Return what shows lines in this shell.
+
+    In a kernel nothing is flushed before: that takes longer than all the rest, and an
+    update from another thread must not tear apart what a cell is writing. Who has
+    written something flushes it. Outside of a kernel an update would be a second line,
+    and is left out.
+    """
+    publisher = shell.display_pub
+    if not hasattr(publisher, "pub_socket"):
+        return lambda data, name, update: _print(publisher, data, name, update)
+
+    def show(data: dict[str, Any], name: str, update: bool) -> None:
+        if getattr(publisher, "_hooks", None):
+            # An Output widget wants to have it.
+            publisher.publish(data, transient={"display_id": name}, update=update)
+            return
+        session, kind = publisher.session, "update_display_data" if update else "display_data"
+        content = {"data": data, "metadata": {}, "transient": {"display_id": name}}
+        message = session.msg(kind, content, parent=publisher.parent_header)
+        session.send(publisher.pub_socket, message, ident=publisher.topic)
+
+    return show
+
+
+def _print(publisher: Any, data: dict[str, Any], name: str, update: bool) -> None:
+    if not update:
+        publisher.publish(data, transient={"display_id": name})

@@ -1,0 +1,227 @@
+"""The subcommands of ``%grid``; each is a function from a line to what is shown."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import MagicArgumentParser, argument
+
+from gridnb.errors import RequestError
+from gridnb.notebook.arguments import REQUEST, parse, parser, request_of
+
+if TYPE_CHECKING:
+    from gridnb.notebook.session import Session
+
+__all__ = ["COMMANDS", "Command", "Lines", "overview"]
+
+_WORKERS = argument("--workers", metavar="N", help="exactly so many workers")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its name, what it does, and its parser."""
+
+    name: str
+    help: str
+    parser: MagicArgumentParser
+
+
+def _command(name: str, text: str, *arguments: argument) -> Command:
+    return Command(name, text, parser(f"grid {name}", text, arguments))
+
+
+COMMANDS = {
+    each.name: each
+    for each in (
+        _command(
+            "connect",
+            "connect this notebook to a grid, or come back to the one that runs",
+            argument("catalog", nargs="?", help="name or path of a catalog, like demo or here"),
+            argument("--budget", metavar="MONEY", help="the cap, like '5 GD'"),
+            argument("--account", metavar="NAME", help="whose budget; by default this notebook's"),
+        ),
+        _command("sites", "what the catalog offers, and what is up"),
+        _command("quote", "what a request would cost; spends nothing", *REQUEST, _WORKERS),
+        _command("request", "lease workers", *REQUEST, _WORKERS),
+        _command(
+            "scale",
+            "bring the grid, or sites of it, to a number of workers",
+            argument("numbers", nargs="+", help="4, or alpha=2 beta=1"),
+        ),
+        _command("status", "workers, leases, runs and traffic"),
+        _command("meter", "spent, held, left, and how long it lasts"),
+        _command(
+            "bill",
+            "what was charged",
+            argument("--by", metavar="A,B", default="", help="sum up by these columns, like owner"),
+        ),
+        _command(
+            "budget",
+            "show the budget, set its cap, or begin a new period",
+            argument("cap", nargs="?", help="the new cap, like '8 GD', or reset"),
+        ),
+        _command(
+            "release",
+            "end the workers of a lease, or all of them",
+            argument("lease", nargs="?", help="a lease, like l1"),
+        ),
+        _command("close", "release everything and end the grid"),
+    )
+}
+
+
+def overview() -> str:
+    """The subcommands, a line each."""
+    width = max(map(len, COMMANDS))
+    return "\n".join(f"    %grid {each.name:<{width}}  {each.help}" for each in COMMANDS.values())
+
+
+class Lines:
+    """Carries out lines of ``%grid``."""
+
+    def __init__(self, session: Session, say: Callable[[str], None], on_release: Any) -> None:
+        self._session, self._say, self._on_release = session, say, on_release
+
+    def run(self, line: str) -> Any:
+        """Carry out one line; returns what the cell shows, or None.
+
+        Raises
+        ------
+        UsageError, GridError
+            If there is no such subcommand or option, or it cannot be done.
+        """
+        name, _, rest = line.strip().partition(" ")
+        if not name or name in ("-h", "--help", "help"):
+            self._say(overview())
+            return None
+        command = COMMANDS.get(name)
+        if command is None:
+            raise UsageError(_unknown(name))
+        if {"-h", "--help"} & set(rest.split()):
+            self._say(command.parser.format_help())
+            return None
+        arguments = parse(command.parser, rest, "%grid")
+        return getattr(self, f"_{name}")(arguments)
+
+    def _connect(self, given: argparse.Namespace) -> None:
+        grid, how = self._session.connect(given.catalog, given.budget, given.account)
+        self._say(f"{how} {describe(grid)}")
+
+    def _sites(self, _: argparse.Namespace) -> Any:
+        from gridnb.notebook import tables
+
+        grid = self._session.grid
+        if grid is not None:
+            return tables.sites(grid.catalog, grid.status())
+        from gridnb.catalog import load
+        from gridnb.config import settings
+
+        return tables.sites(load(settings().catalog))
+
+    def _quote(self, given: argparse.Namespace) -> Any:
+        return self._session.connected().quote(**request_of(given))
+
+    def _request(self, given: argparse.Namespace) -> Any:
+        self._session.connected()
+        lease = self._session.lease(request_of(given))
+        rate = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
+        lines = ", ".join(f"{each.count} × {each.site} {each.offer}" for each in lease.quote.lines)
+        self._say(f"leased {lines} · {rate} · starting")
+        lease.wait(1)
+        return lease
+
+    def _scale(self, given: argparse.Namespace) -> None:
+        grid = self._session.connected()
+        count = grid.scale(_numbers(given.numbers))
+        self._say(f"{count} worker{'' if count == 1 else 's'}")
+
+    def _status(self, _: argparse.Namespace) -> Any:
+        from gridnb.notebook import tables
+
+        return tables.status(self._session.connected().status(bill=True))
+
+    def _meter(self, _: argparse.Namespace) -> Any:
+        from gridnb.notebook import tables
+
+        return tables.meter(self._session.connected().status(bill=True))
+
+    def _bill(self, given: argparse.Namespace) -> Any:
+        from gridnb.notebook import tables
+
+        grid = self._session.connected()
+        columns = [name for name in given.by.replace(" ", "").split(",") if name]
+        try:
+            return tables.bill(grid.bill(), columns, grid.status()["grid"])
+        except ValueError as error:
+            raise RequestError(f"--by: {error}") from None
+
+    def _budget(self, given: argparse.Namespace) -> Any:
+        from gridnb.config import settings
+        from gridnb.ledger import Ledger
+        from gridnb.notebook import tables
+        from gridnb.units import parse_money
+
+        grid = self._session.connected()
+        if given.cap == "reset":
+            with Ledger(settings().ledger) as ledger:
+                ledger.reset(grid.account, grid.currency)
+            self._say("a new period has begun; what was spent before stays in the ledger")
+        elif given.cap is not None:
+            self._session.set_budget(grid, parse_money(given.cap, what="budget"))
+        self._session.left = None
+        return tables.budget(grid.status(bill=True))
+
+    def _release(self, given: argparse.Namespace) -> None:
+        grid = self._session.connected()
+        lease = given.lease
+        if lease is not None and not lease.startswith(grid.id):
+            lease = f"{grid.id}-{lease}"
+        ended = grid.release(lease)
+        self._on_release()
+        if not ended:
+            self._say("there was nothing to release")
+            return
+        spent = grid.spent
+        names = ", ".join(each.rpartition("-")[2] for each in ended)
+        self._say(f"released {names} · {spent} spent so far")
+
+    def _close(self, _: argparse.Namespace) -> None:
+        name = self._session.connected().id
+        self._session.close()
+        self._say(f"grid {name} has ended; nothing of it runs or costs any more")
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean `%grid {near[0]}`?" if near else f"there are: {', '.join(COMMANDS)}"
+    return f"there is no `%grid {name}`; {hint}"
+
+
+def _numbers(words: Sequence[str]) -> int | dict[str, int]:
+    try:
+        if len(words) == 1 and "=" not in words[0]:
+            return int(words[0])
+        pairs = (word.split("=", 1) for word in words)
+        return {site: int(number) for site, number in pairs}
+    except ValueError:
+        raise RequestError(
+            f"scale: {' '.join(words)!r} says no number of workers; write 4, or alpha=2 beta=1"
+        ) from None
+
+
+def describe(grid: Any) -> str:
+    """Say in a line which grid it is, and how its budget stands."""
+    state = grid.status()
+    from gridnb.notebook.tables import budget_text
+
+    up = len(state["workers"])
+    workers = f"{up} worker{'' if up == 1 else 's'}" if up else "no workers yet"
+    parts = [f"grid {grid.id}", f"catalog {grid.catalog.name}", *budget_text(state), workers]
+    if state["grid"]["simulated"]:
+        parts.append("simulated money and time")
+    return " · ".join(parts)

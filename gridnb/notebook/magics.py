@@ -1,0 +1,158 @@
+"""``%grid`` and ``%%grid``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from gridnb.errors import RequestError
+from gridnb.notebook import lines
+from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, take_map, with_options
+from gridnb.notebook.cell import Cell, Progress, run_cell
+from gridnb.notebook.complete import matcher
+from gridnb.notebook.countdown import Countdown
+from gridnb.notebook.footer import Footer
+from gridnb.notebook.oneline import in_one_line
+from gridnb.notebook.plain import PlainCells
+from gridnb.notebook.session import Ask, Session
+
+if TYPE_CHECKING:
+    from gridnb.grid import Grid
+
+__all__ = ["GridMagics"]
+
+
+@magics_class
+class GridMagics(Magics):
+    """Cells that run at sites, and the lines to see and steer what they cost."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self.session = Session(shell)
+        self._countdown: Countdown | None = None
+        self.session.on_change.append(self._changed)
+        self._plain = PlainCells(self.session, shell, self._follow)
+        self._lines = lines.Lines(self.session, self._say, self._released)
+        self._matcher = matcher(self.session, self.cell.parser)
+
+    def register(self) -> None:
+        """Take part in completion, in display, and in cells that use Dask."""
+        self._plain.register()
+        self._shell.Completer.custom_matchers.append(self._matcher)
+        _register_formats(self._shell.display_formatter)
+
+    def unregister(self) -> None:
+        """Undo :meth:`register`; the grid runs on."""
+        self._plain.unregister()
+        self._shell.Completer.custom_matchers.remove(self._matcher)
+        if self._countdown is not None:
+            self._countdown.stop()
+
+    def _changed(self, grid: Grid | None) -> None:
+        if self._countdown is not None:
+            self._countdown.stop()
+        self._countdown = None if grid is None else Countdown(grid, self.session)
+
+    def _follow(self, footer: Footer) -> None:
+        # Elsewhere than in a kernel an update would be printed anew.
+        if self._countdown is not None and hasattr(self._shell, "kernel"):
+            self._countdown.follow(footer)
+
+    def _released(self) -> None:
+        if self._countdown is not None:
+            self._countdown.look()
+
+    def _say(self, text: str) -> None:
+        if "\n" in text:
+            self._shell.display_pub.publish({"text/plain": text})
+        else:
+            Progress(self._shell, quiet=False)(text)
+
+    @magic_arguments(name="grid")  # type: ignore[untyped-decorator]
+    @argument("command", nargs="?", help="what to do; see above")  # type: ignore[untyped-decorator]
+    @argument("arguments", nargs="*", help="of it")  # type: ignore[untyped-decorator]
+    @line_magic("grid")  # type: ignore[arg-type]
+    def line(self, text: str) -> Any:
+        """See and steer the grid of this notebook.
+
+        ``%grid connect`` comes first; ``%%grid`` on a cell runs it at a site.
+        """
+        with in_one_line("%grid"):
+            return self._lines.run(text)
+
+    @magic_arguments(name="%grid")  # type: ignore[untyped-decorator]
+    @with_options(REQUEST, CELL)
+    @cell_magic("grid")  # type: ignore[arg-type]
+    def cell(self, text: str, body: str) -> Any:
+        """Run this cell at a site, as it stands.
+
+        What the cell reads travels there, what it assigns and changes comes back; output,
+        result and errors are as in a plain cell. Under it stands where it ran and what it cost.
+
+        Without a lease it takes one and keeps it warm; the options say what it needs.
+        """
+        with in_one_line("%%grid"):
+            rest, mapped = take_map(text)
+            given = parse(self.cell.parser, rest, "%%grid")
+            if given.map is not None:
+                raise RequestError("--map: write a name and its values, like --map year=years")
+            if given.into is not None and not given.into.isidentifier():
+                raise RequestError(f"--into: {given.into!r} is no name; write one, like result")
+            ask = Ask(request_of(given))
+            ask.parsed()
+            first = f"%%grid {text}".rstrip()
+            cell = Cell(body, first, ask, given.into, given.quiet, mapped)
+            self._connect(cell)
+            if given.quote:
+                return self.session.connected().quote(**self._priced(ask))
+            if given.explain:
+                self._explain(cell)
+            self._run(cell)
+        return None
+
+    def _priced(self, ask: Ask) -> dict[str, Any]:
+        """What a lease for this cell would be asked for, if it had to take one."""
+        from gridnb.config import settings
+
+        sized = {"cores", "memory", "gpus"} & ask.request.keys()
+        return ask.request if sized else {"cores": settings().cores, **ask.request}
+
+    def _connect(self, cell: Cell) -> None:
+        """A bare cell connects by itself, and says so."""
+        if self.session.grid is None:
+            grid, how = self.session.connect()
+            if not cell.quiet:
+                self._say(f"{how} {lines.describe(grid)}")
+
+    def _explain(self, cell: Cell) -> None:
+        from gridnb.notebook.explain import explain
+
+        bound = (cell.mapped[0],) if cell.mapped else ()
+        found = explain(cell.body, self._shell, bound)
+        self._shell.display_pub.publish(found._repr_mimebundle_())
+
+    def _run(self, cell: Cell) -> None:
+        if cell.mapped is None:
+            run_cell(cell, self.session, self._shell, self._follow)
+            return
+        from gridnb.notebook.mapping import run_map
+
+        run_map(cell, self.session, self._shell, self._follow)
+
+
+def _register_formats(formatter: Any) -> None:
+    """Show quotes and leases as tables, without importing what they are made of."""
+    html, plain = formatter.formatters["text/html"], formatter.formatters["text/plain"]
+
+    def bundle(quote: Any) -> dict[str, str]:
+        from gridnb.notebook import tables
+
+        return tables.quote(quote)._repr_mimebundle_()
+
+    html.for_type_by_name("gridnb.broker.quote", "Quote", lambda q: bundle(q)["text/html"])
+    plain.for_type_by_name(
+        "gridnb.broker.quote", "Quote", lambda q, p, cycle: p.text(bundle(q)["text/plain"])
+    )

@@ -1,0 +1,311 @@
+"""``--map x=xs``: the body once for each value, on several seats at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from gridnb.errors import GridError, HubError, RequestError
+from gridnb.notebook import html
+from gridnb.notebook.cell import Cell, Progress, label, rates
+from gridnb.notebook.display import shower
+from gridnb.notebook.footer import Footer
+from gridnb.notebook.sinks import CellSink, HeldSink
+from gridnb.units import format_seconds
+
+if TYPE_CHECKING:
+    from gridnb.cells.outcome import Outcome
+    from gridnb.cells.pack import Packed
+    from gridnb.grid import Grid
+    from gridnb.notebook.session import Session
+    from gridnb.seats import Seat
+
+__all__ = ["run_map"]
+
+SHOW_AFTER = 2.0  # seconds until progress is shown
+SHOW_EVERY = 0.4
+GROW_EVERY = 1.0
+
+
+def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
+    """Run the body for every value; the list of the last expressions becomes ``Out[n]``.
+
+    Raises
+    ------
+    BaseException
+        The first error of a body, which names the value; what was finished is kept
+        under ``--into``.
+    """
+    assert cell.mapped is not None
+    name, expression = cell.mapped
+    values = _values(expression, shell)
+    say = Progress(shell, cell.quiet)
+    sites = session.sites(cell.ask, say)
+    grid = session.connected()
+    mapping = _Map(grid, cell, shell, name, values, sites)
+    title = label(shell.execution_count, cell.body)
+    grid.client.announce(mapping.run, title, "running")
+    state = "failed"
+    try:
+        mapping.work(Progress(shell, cell.quiet))
+        state = "done"
+    finally:
+        grid.client.announce(mapping.run, title, state)
+        results = mapping.finished()
+        if cell.into:
+            shell.user_ns[cell.into] = results
+        if state == "done":
+            _give(results, shell)
+        if not cell.quiet:
+            _show(mapping, state, session, shell, follow)
+
+
+def _show(
+    mapping: _Map, state: str, session: Session, shell: Any, follow: Callable[[Footer], None]
+) -> None:
+    footer = Footer(
+        run=mapping.run,
+        rates=rates(mapping.grid),
+        sites=tuple(sorted(mapping.used)),
+        seconds=mapping.seconds,
+        cost=mapping.cost(),
+        left=session.left,
+        failed=state == "failed",
+        notes=mapping.notes(),
+    )
+    mapping.flush()
+    footer.show(shower(shell))
+    follow(footer)
+
+
+def _values(expression: str, shell: Any) -> list[Any]:
+    try:
+        return list(eval(expression, shell.user_ns))
+    except Exception as error:
+        raise RequestError(
+            f"--map: {expression!r} gives no values ({type(error).__name__}: {error}); "
+            "write something that can be iterated over"
+        ) from error
+
+
+def _give(results: list[Any], shell: Any) -> None:
+    sink = CellSink(shell)
+    sink.result(*shell.display_formatter.format(results))
+    sink.value(results)
+
+
+class _Map:
+    """The values, the threads that take them one by one, and what came of them."""
+
+    def __init__(
+        self, grid: Grid, cell: Cell, shell: Any, name: str, values: list[Any], sites: list[str]
+    ) -> None:
+        from gridnb.cells.pack import pack
+
+        self.grid, self.cell, self.shell = grid, cell, shell
+        self.name, self.values, self.sites = name, values, sites
+        self.run = grid.new_run()
+        self.used: set[str] = set()
+        self.seconds = 0.0
+        self._packed: Packed = pack(cell.body, shell.user_ns, shell=shell, without=[name])
+        self._outcomes: dict[int, Outcome] = {}
+        self._busy: dict[int, Seat] = {}
+        self._spent: list[tuple[Seat, float]] = []
+        self._threads: list[threading.Thread] = []
+        self._sink = CellSink(shell)
+        self._next = 0
+        self._failure: tuple[int, BaseException] | None = None
+        self._stopping = False
+        self._condition = threading.Condition()
+        self._sinks = [HeldSink(self._changed) for _ in values]
+
+    def _changed(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
+    # in the kernel's main thread
+
+    def work(self, say: Progress) -> None:
+        """Run all, passing output on in order; returns when the last has ended."""
+        began = time.monotonic()
+        try:
+            self._watch(began, say)
+        finally:
+            self._stop()
+            for thread in self._threads:
+                thread.join()
+            self.seconds = time.monotonic() - began
+            self._pass_on()
+            self.grid.seats.drop_idle()
+        if self._failure is not None:
+            raise self._named(*self._failure)
+
+    def _grow(self) -> None:
+        """Start a thread for each core that is up and has none yet."""
+        workers = self.grid.status()["workers"]
+        up = [w for w in workers if w["state"] == "running" and w["site"] in self.sites]
+        cores = max(sum(each["cores"] for each in up), 1)
+        for n in range(len(self._threads), min(cores, len(self.values))):
+            thread = threading.Thread(target=self._take, name=f"gridnb-map-{n}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _watch(self, began: float, say: Progress) -> None:
+        grown, shown = 0.0, began + SHOW_AFTER - SHOW_EVERY
+        told = False
+        while any(thread.is_alive() for thread in self._threads) or not grown:
+            now = time.monotonic()
+            if now - grown >= GROW_EVERY and self._next < len(self.values):
+                self._grow()
+            grown = now if now - grown >= GROW_EVERY else grown
+            with self._condition:
+                self._condition.wait(0.1)
+            self._pass_on()
+            if now - shown >= SHOW_EVERY:
+                shown, told = now, True
+                self._tell(say, now - began)
+        if told:
+            self._tell(say, time.monotonic() - began)
+
+    def _tell(self, say: Progress, seconds: float) -> None:
+        done, total = len(self._outcomes), len(self.values)
+        where = ", ".join(sorted(self.used))
+        text = f"{done} of {total} · {format_seconds(round(seconds))} · {where}"
+        width = 100 * done // total
+        bar = (
+            '<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'
+            'border-radius:3px;margin-right:8px;background:var(--jp-border-color2,rgba(128,128,128,.35))">'
+            f'<span style="display:block;width:{width}%;height:6px;border-radius:3px;'
+            'background:var(--jp-brand-color1,#1976d2)"></span></span>'
+        )
+        say(text, bar + html.muted(text))
+
+    def _pass_on(self) -> None:
+        """Show the output of all that have ended, and of the first that has not, as it comes."""
+        for n, held in enumerate(self._sinks):
+            held.give(self._sink)
+            if n not in self._outcomes:
+                return
+
+    def flush(self) -> None:
+        """Let what was written be seen before what comes."""
+        self._sink.flush()
+
+    def _stop(self) -> None:
+        """Let nobody take another value, and interrupt what still runs."""
+        with self._condition:
+            self._stopping = True
+            busy = list(self._busy.values())
+        for seat in busy:
+            seat.connection.interrupt()
+
+    def _named(self, n: int, error: BaseException) -> BaseException:
+        """Add to an error which value it was, and what became of the others."""
+        value = self._short(n)
+        kept = f"{len(self._outcomes_ok())} of {len(self.values)} results are in "
+        kept += self.cell.into or "no name (--into NAME keeps them)"
+        text = f"--map: {self.name} = {value}, value {n + 1} of {len(self.values)}; {kept}"
+        error.add_note(text)
+        render = getattr(error, "_render_traceback_", None)
+        if render is not None:
+            lines = [*render(), text]
+            error._render_traceback_ = lambda *_: lines  # type: ignore[attr-defined]
+        elif isinstance(error, GridError):
+            error.args = (f"{error} ({text})", *error.args[1:])
+        return error
+
+    def _short(self, n: int) -> str:
+        text = repr(self.values[n])
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    # what came of it
+
+    def _outcomes_ok(self) -> list[int]:
+        return sorted(n for n, outcome in self._outcomes.items() if outcome.ok)
+
+    def finished(self) -> list[Any]:
+        """Return the results that there are, in the order of the values."""
+        return [self._outcomes[n].value for n in self._outcomes_ok()]
+
+    def cost(self) -> Decimal:
+        """Return an estimate of what it cost."""
+        how = rates(self.grid)
+        costs = (how.estimate(seat.rate, seat.cores, took) for seat, took in self._spent)
+        return sum(costs, Decimal(0))
+
+    def notes(self) -> list[str]:
+        """Say what is missing, and what stayed at a site."""
+        found = []
+        missing = [n for n in range(len(self.values)) if n not in self._outcomes_ok()]
+        if missing:
+            named = ", ".join(self._short(n) for n in missing[:8])
+            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+            found.append(f"no result for {self.name} = {named}{more}")
+        remote = sum(bool(outcome.remote) for outcome in self._outcomes.values())
+        if remote:
+            found.append(f"{remote} results stayed at their site (.fetch() brings one here)")
+        return found
+
+    # in threads
+
+    def _take(self) -> None:
+        try:
+            with self.grid.seats.borrow(self.sites) as seat:
+                while (n := self._value()) is not None:
+                    self._one(seat, n)
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
+            self._fail(self._next, error)
+
+    def _value(self) -> int | None:
+        with self._condition:
+            if self._stopping or self._failure is not None or self._next >= len(self.values):
+                return None
+            self._next += 1
+            return self._next - 1
+
+    def _one(self, seat: Seat, n: int) -> None:
+        from gridnb.cells.call import Run
+
+        run = Run(
+            self.run,
+            self.cell.body,
+            self.shell.user_ns,
+            count=self.shell.execution_count,
+            shell=self.shell,
+            packed=self._packed,
+            bindings={self.name: self.values[n]},
+            returns="result",
+            first=self.cell.first,
+        )
+        with self._condition:
+            self._busy[n] = seat
+            self.used.add(seat.site)
+        began = time.monotonic()
+        try:
+            outcome = self.grid.seats.run(seat, run, self._sinks[n])
+        except BaseException as error:
+            self._fail(n, error)
+            raise
+        finally:
+            with self._condition:
+                del self._busy[n]
+                self._spent.append((seat, time.monotonic() - began))
+        with self._condition:
+            self._outcomes[n] = outcome
+            self._condition.notify_all()
+        if outcome.error is not None:
+            self._fail(n, outcome.error)
+
+    def _fail(self, n: int, error: BaseException) -> None:
+        """Keep the first error; what else is under way is interrupted and does not count."""
+        with self._condition:
+            if self._failure is not None or self._stopping:
+                return
+            if isinstance(error, HubError) and (self._busy or self._outcomes):
+                # One seat fewer: the others go on.
+                return
+            self._failure = (min(n, len(self.values) - 1), error)
+        self._stop()

@@ -1,0 +1,91 @@
+"""Plain cells that use Dask on the grid: metered and attributed without any magic."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gridnb.notebook.cell import Progress, label, rates
+from gridnb.notebook.display import shower
+from gridnb.notebook.footer import Footer
+from gridnb.notebook.session import Ask
+
+if TYPE_CHECKING:
+    from gridnb.grid import Grid
+    from gridnb.notebook.session import Session
+
+__all__ = ["PlainCells"]
+
+
+class PlainCells:
+    """Makes a run of a plain cell when it first submits something to the grid's client."""
+
+    def __init__(self, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
+        self._session, self._shell, self._follow = session, shell, follow
+        self._grid: Grid | None = None
+        self._body: str | None = None
+        self._run: str | None = None
+        self._began = 0.0
+        self._lock = threading.Lock()
+        session.on_change.append(self._changed)
+
+    def register(self) -> None:
+        """Hear of cells that begin and end."""
+        self._shell.events.register("pre_run_cell", self._begin)
+        self._shell.events.register("post_run_cell", self._end)
+
+    def unregister(self) -> None:
+        """Hear of them no more."""
+        self._shell.events.unregister("pre_run_cell", self._begin)
+        self._shell.events.unregister("post_run_cell", self._end)
+
+    def _changed(self, grid: Grid | None) -> None:
+        self._grid = grid
+        if grid is not None:
+            grid.client.on_submit = self._submit
+
+    def _begin(self, info: Any) -> None:
+        self._body = None if info.raw_cell.lstrip().startswith("%%grid") else info.raw_cell
+        self._run = None
+
+    def _submit(self) -> None:
+        """Tag what the present cell submits; take a lease if there are no workers for it."""
+        grid = self._grid
+        if grid is None or self._body is None or self._run is not None:
+            return
+        with self._lock:
+            if self._run is not None:
+                return
+            self._run = grid.new_run()
+            if not grid.cluster.observed:
+                self._session.sites(Ask(), Progress(self._shell, quiet=False))
+            self._began = time.monotonic()
+            grid.client.tag = self._run
+            grid.client.announce(self._run, self._label(), "running")
+
+    def _label(self) -> str:
+        return label(self._shell.execution_count, self._body or "")
+
+    def _end(self, result: Any) -> None:
+        grid, run, body = self._grid, self._run, self._body
+        self._run = self._body = None
+        if grid is None or run is None or grid.closed:
+            return
+        grid.client.tag = None
+        name = label(result.execution_count or 0, body or "")
+        grid.client.announce(run, name, "done" if result.success else "failed")
+        footer = Footer(
+            run=run,
+            rates=rates(grid),
+            sites=(),
+            seconds=time.monotonic() - self._began,
+            left=self._session.left,
+            failed=not result.success,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        footer.show(shower(self._shell))
+        self._follow(footer)

@@ -1,0 +1,337 @@
+"""The notebook's connection: which grid, on which account, and a seat for each cell."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridnb.errors import BudgetError, HubError, RequestError
+
+if TYPE_CHECKING:
+    from gridnb.broker import Request
+    from gridnb.grid import Grid, Lease
+    from gridnb.seats import Seat
+    from gridnb.units import Money
+
+__all__ = ["Ask", "Session"]
+
+#: Called with what is going on, for the user to read.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a cell asks for: keywords of a request; none for a bare ``%%grid``."""
+
+    request: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> bool:
+        """Whether any worker that is up will do."""
+        return not self.request
+
+    def parsed(self) -> Request:
+        """Check it.
+
+        Raises
+        ------
+        RequestError
+            Says the first mistake.
+        """
+        from gridnb.broker import Request
+
+        return Request.of(**self.request)
+
+
+class Session:
+    """One per kernel. It holds a grid from ``%grid connect`` to ``%grid close``."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.on_change: list[Callable[[Grid | None], None]] = []
+        #: What is left of the budget, as the hub said last.
+        self.left: Decimal | None = None
+        self._grid: Grid | None = None
+        self._asked: dict[str, Request] = {}
+
+    # the grid
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of this notebook, or None; one that Python code made counts."""
+        if self._grid is not None and not self._grid.closed:
+            return self._grid
+        found = self._made_in_python()
+        if found is not self._grid:
+            self._set(found)
+        return found
+
+    def _made_in_python(self) -> Grid | None:
+        import sys
+
+        module = sys.modules.get("gridnb.grid")
+        if module is None:
+            return None
+        made = (v for v in list(self.shell.user_ns.values()) if type(v) is module.Grid)
+        return next((each for each in made if not each.closed), None)
+
+    def _set(self, grid: Grid | None) -> None:
+        self._grid, self._asked, self.left = grid, {}, None
+        for listener in self.on_change:
+            listener(grid)
+
+    def connected(self) -> Grid:
+        """Return the grid.
+
+        Raises
+        ------
+        HubError
+            If there is none: says how to connect.
+        """
+        if self.grid is None:
+            raise HubError("this notebook is not connected to a grid; run `%grid connect` first")
+        return self.grid
+
+    def account(self) -> str:
+        """Return the default account: the notebook's path."""
+        from gridnb.grid import default_account
+
+        # VS Code names the notebook here and nowhere else.
+        path = self.shell.user_ns.get("__vsc_ipynb_file__")
+        return str(Path(path).absolute()) if path else default_account()
+
+    def connect(
+        self, catalog: str | None = None, budget: str | None = None, account: str | None = None
+    ) -> tuple[Grid, str]:
+        """Connect, or come back to the grid that runs on this account; returns how it went.
+
+        Raises
+        ------
+        GridError
+            If another grid is connected or runs on this account, or it cannot start.
+        """
+        from gridnb.grid import Grid
+        from gridnb.hub.find import hubs
+
+        self._forget_lost()
+        account = account or (self.account() if self.grid is None else self.grid.account)
+        if self.grid is not None:
+            self._fits(self.grid, catalog, budget, account)
+            self._bind(self.grid)
+            return self.grid, "already connected to"
+        running = [hub for hub in hubs() if hub.account == account]
+        if running:
+            grid, how = Grid.attach(running[-1]), "back on"
+            try:
+                self._fits(grid, catalog, budget, account)
+            except BaseException:
+                grid.disconnect()
+                raise
+        else:
+            grid, how = self._start(catalog, budget, account), "connected to"
+        self._set(grid)
+        self._bind(grid)
+        atexit.register(grid.disconnect)
+        return grid, how
+
+    def _bind(self, grid: Grid) -> None:
+        """Make the grid ``grid`` in the notebook, unless the user means something else by it."""
+        space = self.shell.user_ns
+        if type(space.get("grid", grid)) is type(grid):
+            space["grid"] = grid
+
+    def _forget_lost(self) -> None:
+        """Let go of a grid whose hub has gone."""
+        grid = self.grid
+        if grid is None:
+            return
+        try:
+            grid.status()
+        except HubError:
+            grid.disconnect()
+            self._set(None)
+
+    def _start(self, catalog: str | None, budget: str | None, account: str) -> Grid:
+        from gridnb.config import settings
+        from gridnb.grid import Grid
+
+        config = settings()
+        default = config.budget if catalog in (None, config.catalog) else None
+        return Grid(catalog or config.catalog, budget or default, account)
+
+    def _fits(self, grid: Grid, catalog: str | None, budget: str | None, account: str) -> None:
+        """Refuse to take one grid for another."""
+        from gridnb.catalog import load
+
+        if account != grid.account:
+            raise HubError(
+                f"this notebook is on grid {grid.id} with account {grid.account!r}; end it with "
+                "`%grid close` before you connect with another account"
+            )
+        if catalog is not None and load(catalog) != grid.catalog:
+            raise HubError(
+                f"grid {grid.id} runs on this account with the catalog {grid.catalog.name!r} as it "
+                f"was when it started; end it with `%grid close`, then connect to {catalog!r}"
+            )
+        if budget is not None:
+            self._fits_budget(grid, budget)
+
+    def _fits_budget(self, grid: Grid, text: str) -> None:
+        """Give a grid without a budget this one; refuse to change one in passing."""
+        from gridnb.units import parse_money
+
+        wanted, cap = parse_money(text, what="budget"), grid.budget
+        if cap is None:
+            self.set_budget(grid, wanted)
+        elif wanted != cap:
+            raise HubError(
+                f"grid {grid.id} runs on this account with a budget of {cap}; "
+                f"change it with `%grid budget {wanted}`"
+            )
+
+    def set_budget(self, grid: Grid, cap: Money) -> None:
+        """Set the cap of a grid's account.
+
+        Raises
+        ------
+        RequestError
+            If it is in a currency that the catalog's sites do not take.
+        LedgerError
+            If the ledger cannot be written.
+        """
+        from gridnb.config import settings
+        from gridnb.ledger import Ledger
+
+        if cap.currency != grid.currency:
+            raise RequestError(
+                f"budget: {cap} cannot pay for catalog {grid.catalog.name}; "
+                f"write it in {grid.currency}"
+            )
+        with Ledger(settings().ledger) as ledger:
+            ledger.open_account(grid.account, grid.currency, cap.amount)
+        self.left = None
+
+    def close(self) -> None:
+        """End the grid: its leases, its workers, its hub."""
+        grid = self.connected()
+        atexit.unregister(grid.disconnect)
+        grid.close()
+        self._set(None)
+
+    # a place for a cell
+
+    def seat(self, ask: Ask, say: Say) -> Seat:
+        """Return the notebook's seat where `ask` is met; takes a lease when there is none.
+
+        A bare cell with its seat at hand asks the hub nothing.
+
+        Raises
+        ------
+        GridError
+            If there is no budget for a lease, or no site can meet what is asked.
+        """
+        grid = self.connected()
+        if ask.bare and (ready := grid.seats.ready()) is not None:
+            return ready
+        return grid.seats.own(self.sites(ask, say))
+
+    def sites(self, ask: Ask, say: Say) -> list[str]:
+        """Make sure that workers are up which meet `ask`; returns the sites where they are."""
+        grid, request = self.connected(), ask.parsed()
+        state = grid.status()
+        allowed = self._allowed(grid, request)
+        fit = [w for w in state["workers"] if self._usable(w, state, request, allowed)]
+        missing = self._missing(request, fit)
+        if missing:
+            lease = self.lease({**ask.request, **missing}, state)
+            self._wait(lease, say, ask)
+            places = [*lease.quote.sites, *(w["site"] for w in fit)]
+        else:
+            places = [w["site"] for w in fit if w["state"] == "running"]
+            if not places:
+                say("workers are starting…")
+                grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
+                places = [fit[0]["site"]]
+        return list(dict.fromkeys(places))
+
+    def _allowed(self, grid: Grid, request: Request) -> set[str]:
+        from gridnb.broker.market import in_places
+
+        return {site.name for site in grid.catalog.sites if in_places(site, request)}
+
+    def _usable(
+        self, worker: dict[str, Any], state: dict[str, Any], request: Request, allowed: set[str]
+    ) -> bool:
+        if worker["site"] not in allowed or worker["state"] not in ("starting", "running"):
+            return False
+        lease = next((each for each in state["leases"] if each["id"] == worker["lease"]), None)
+        if lease is None or lease["state"] != "active":
+            return False
+        # Limits of money and time belong to a lease as a whole: another one will not do.
+        return _limits(request) in ((), _limits(self._asked.get(worker["lease"])))
+
+    def _missing(self, request: Request, workers: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what has to be asked for beside these workers; empty if they are enough."""
+        if not workers:
+            return {"cores": max(request.cores, self._default_cores(request))}
+        missing: dict[str, Any] = {}
+        cores = request.cores - sum(each["cores"] for each in workers)
+        memory = (request.memory or 0) - sum(each["memory"] for each in workers)
+        gpus = request.gpus - sum(each.get("gpus", 0) for each in workers)
+        if cores > 0 or memory > 0 or gpus > 0:
+            missing = {"cores": max(cores, 1), "gpus": max(gpus, 0)}
+            missing["memory"] = memory if memory > 0 else None
+        return missing
+
+    def _default_cores(self, request: Request) -> int:
+        from gridnb.config import settings
+
+        given = {"cores", "memory", "gpus", "workers"} & request.model_fields_set
+        return 1 if given else settings().cores
+
+    def lease(self, request: dict[str, Any], state: dict[str, Any] | None = None) -> Lease:
+        """Take a lease.
+
+        Raises
+        ------
+        GridError
+            If it cannot be met or paid; says how to set a budget when there is none.
+        """
+        grid = self.connected()
+        state = state or grid.status()
+        quote = grid.quote(**request)
+        if not quote.free and state["budget"]["cap"] is None:
+            raise BudgetError(
+                f"{' and '.join(quote.sites)} would cost {quote.rate} per hour and this notebook "
+                f"has no budget; set one with `%grid budget 5 {grid.currency}`"
+            )
+        lease = grid.request(quote)
+        self._asked[lease.id] = quote.request
+        return lease
+
+    def _wait(self, lease: Lease, say: Say, ask: Ask) -> None:
+        """Wait for one worker, or for all of them if the user said how many."""
+        from gridnb.units import format_seconds
+
+        quote = lease.quote
+        scale = float(quote.time_scale)
+        what = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
+        cost = "free" if quote.free else f"{quote.rate} per hour"
+        soon = format_seconds(round(quote.ready_in / scale, 1))
+        say(f"leased {what} · {cost} · starting, ready in about {soon}")
+        every = bool({"cores", "memory", "gpus", "workers"} & ask.request.keys())
+        lease.wait(None if every else 1)
+        say(f"leased {what} · {cost}")
+
+
+def _limits(request: Request | None) -> tuple[Any, ...]:
+    """The wishes that only a lease of its own can meet."""
+    if request is None:
+        return ()
+    given = [request.max_cost, request.deadline, request.spot or None]
+    policy = request.optimize if request.optimize != "cost" else None
+    return (*given, policy) if any((*given, policy)) else ()

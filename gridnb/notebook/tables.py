@@ -1,0 +1,358 @@
+"""What ``%grid`` shows: plain data of a grid as tables, in HTML and in text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from gridnb.notebook import html
+from gridnb.units import Money, format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gridnb.broker import Quote
+    from gridnb.catalog import Catalog
+
+__all__ = ["Part", "View", "bill", "budget", "budget_text", "meter", "quote", "sites", "status"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table; columns in `numbers` stand to the right."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    numbers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class View:
+    """A headline and tables.
+
+    Attributes
+    ----------
+    data
+        What is shown, as plain data or a pandas frame.
+    """
+
+    title: str
+    after: Sequence[str] = ()
+    parts: Sequence[Part] = ()
+    tags: Sequence[tuple[str, str]] = ()
+    data: Any = field(default=None, repr=False)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        after = [html.muted(f"· {each}") for each in self.after]
+        after += [html.tag(*each) for each in self.tags]
+        tables = [html.table(p.head, p.rows, numbers=p.numbers) for p in self.parts if p.rows]
+        return {
+            "text/plain": repr(self),
+            "text/html": html.block(html.title(self.title, *after) + "".join(tables)),
+        }
+
+    def __repr__(self) -> str:
+        first = " · ".join([self.title, *self.after, *(text for text, _ in self.tags)])
+        tables = [html.text_table(p.head, p.rows, numbers=p.numbers) for p in self.parts if p.rows]
+        return "\n\n".join([first, *tables])
+
+
+def _part(head: str, rows: Iterable[Sequence[object]], numbers: str = "") -> Part:
+    return Part(head.split("|"), list(rows), frozenset(numbers.split("|")))
+
+
+def _tags(grid: dict[str, Any]) -> list[tuple[str, str]]:
+    return _simulated(grid["simulated"], Decimal(grid["time_scale"]))
+
+
+def _simulated(simulated: bool, scale: Decimal) -> list[tuple[str, str]]:
+    if not simulated:
+        return []
+    if scale == 1:
+        return [("simulated", "The money is not real.")]
+    times = f"{scale.normalize():f}"
+    why = f"The money is not real; a second is billed as {times} seconds."
+    return [(f"simulated, {times} × time", why)]
+
+
+def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
+    """Show what a catalog offers, and what of it is up."""
+    up = {each["name"]: each for each in state["sites"]} if state else {}
+    rows = []
+    for site in catalog.sites:
+        here = up.get(site.name, {})
+        for n, offer in enumerate(site.offers):
+            price = Money(site.price(offer), site.currency)
+            rows.append(
+                (
+                    *((site.name, site.owner, site.region) if n == 0 else ("", "", "")),
+                    offer.name,
+                    offer.cores,
+                    format_bytes(offer.memory),
+                    f"{offer.speed.normalize():f}",
+                    "free" if site.free else f"{price}",
+                    format_seconds(offer.start_delay),
+                    offer.count,
+                    _up(here) if n == 0 else "",
+                )
+            )
+    head = "site|owner|region|offer|cores|memory|speed|per hour|starts in|at most|up"
+    numbers = "cores|memory|speed|per hour|starts in|at most|up"
+    return View(
+        f"Catalog {catalog.name}",
+        [f"{len(catalog.sites)} sites"],
+        [_part(head, rows, numbers)],
+        _simulated(catalog.simulated, catalog.time_scale),
+        data=catalog,
+    )
+
+
+def _up(site: dict[str, Any]) -> str:
+    if not site:
+        return ""
+    starting = f" (+{site['starting']})" if site["starting"] else ""
+    return f"{site['workers']}{starting}" if site["workers"] or starting else "–"
+
+
+def quote(found: Quote) -> View:
+    """Show a quote: what would be taken, and why the rest would not."""
+    lines = [
+        (
+            line.site,
+            line.offer,
+            line.owner,
+            line.region,
+            line.count,
+            line.cores * line.count,
+            format_bytes(line.memory * line.count),
+            f"{line.speed.normalize():f}",
+            format_seconds(line.start_delay),
+            line.rate,
+        )
+        for line in found.lines
+    ]
+    head = "site|offer|owner|region|workers|cores|memory|speed|starts in|per hour"
+    numbers = "workers|cores|memory|speed|starts in|per hour"
+    first, *rest = found.headline.removesuffix(" · simulated money").split(" · ")
+    if rest and rest[-1] == "simulated money and time":
+        rest.pop()
+    refused = [(each.site, each.reason) for each in found.refused]
+    return View(
+        first,
+        rest,
+        [_part(head, lines, numbers), _part("not taken|why", refused)],
+        _simulated(found.simulated, found.time_scale),
+        data=found,
+    )
+
+
+def status(state: dict[str, Any]) -> View:
+    """Show workers, leases, the last runs and the traffic of a grid."""
+    grid, currency = state["grid"], state["grid"]["currency"]
+    workers = [
+        (
+            w["name"],
+            w["site"],
+            w["state"],
+            w["cores"],
+            format_bytes(w["memory"]),
+            _money(w["rate"], currency),
+            format_seconds(round(w["up"])),
+            format_seconds(round(w["term_left"])),
+        )
+        for w in state["workers"]
+    ]
+    leases = [
+        (
+            lease["id"].rpartition("-")[2],
+            ", ".join(f"{each['count']} × {each['site']}" for each in lease["lines"]),
+            _money(lease["rate"], currency),
+            _money(lease["spent"], currency),
+            _ends(lease),
+        )
+        for lease in state["leases"]
+        if lease["state"] != "ended"
+    ]
+    return View(
+        f"Grid {grid['id']}",
+        [f"catalog {grid['catalog']}", f"account {grid['account']}", *budget_text(state)],
+        [
+            _part("worker|site|state|cores|memory|per hour|up|term left", workers,
+                  "cores|memory|per hour|up|term left"),
+            _part("lease|workers|per hour|spent|ends", leases, "per hour|spent"),
+            _runs(state),
+            _links(state),
+        ],
+        _tags(grid),
+        data=state,
+    )  # fmt: skip
+
+
+def _runs(state: dict[str, Any]) -> Part:
+    currency = state["grid"]["currency"]
+    rows = [
+        (
+            run["label"],
+            run["state"],
+            ", ".join(run["sites"]),
+            format_seconds(run["seconds"]),
+            _money(run["cost"], currency),
+        )
+        for run in state["runs"][-8:]
+    ]
+    return _part("run|state|sites|time|cost", rows, "time|cost")
+
+
+def _links(state: dict[str, Any]) -> Part:
+    currency = state["grid"]["currency"]
+    rows = [
+        (
+            f"{link['src']} → {link['dst']}",
+            format_bytes(link["bytes"]),
+            _money(link["cost"], currency),
+        )
+        for link in sorted(state["links"], key=lambda each: -each["bytes"])[:8]
+        if link["bytes"]
+    ]
+    return _part("traffic|bytes|cost", rows, "bytes|cost")
+
+
+def _ends(lease: dict[str, Any]) -> str:
+    if lease["state"] == "ending":
+        return f"ending: {lease['reason']}" if lease["reason"] else "ending"
+    if lease["reason"]:
+        return str(lease["reason"])
+    if lease["ends_in"] is not None:
+        return f"deadline in {format_seconds(round(lease['ends_in']))}"
+    if lease["released_in"] is not None:
+        return f"if idle for {format_seconds(round(lease['released_in']))}"
+    return "when released"
+
+
+def _money(amount: str, currency: str) -> Money:
+    return Money(Decimal(amount), currency)
+
+
+def budget_text(state: dict[str, Any]) -> list[str]:
+    """Say what is spent, and of how much."""
+    money, currency = state["budget"], state["budget"]["currency"]
+    spent = f"{_money(money['charged'], currency)} spent"
+    if money["cap"] is None:
+        return [spent, "no budget: free sites only"]
+    return [f"{spent} of {_money(money['cap'], currency)}"]
+
+
+def meter(state: dict[str, Any]) -> View:
+    """Show what is spent, held and left, how fast it goes, and until when it lasts."""
+    money, currency = state["budget"], state["budget"]["currency"]
+    scale = Decimal(state["grid"]["time_scale"])
+    rate = sum((Decimal(each["rate"]) for each in state["sites"]), Decimal(0))
+    rows: list[Sequence[object]] = [
+        ("spent", _money(money["charged"], currency), ""),
+        ("held", _money(money["held"], currency), "set aside for terms that run"),
+    ]
+    if money["cap"] is not None:
+        rows.append(
+            ("left", _money(money["left"], currency), f"of {_money(money['cap'], currency)}")
+        )
+    rows.append(
+        ("rate", _money(str(rate), currency), "per hour" if scale == 1 else "per simulated hour")
+    )
+    rows.append(("lasts", *_lasts(money, rate, scale)))
+    return View(
+        "Meter",
+        budget_text(state)[-1:],
+        [_part("|amount| ", rows, "amount")],
+        _tags(state["grid"]),
+        data=state,
+    )
+
+
+def _lasts(money: dict[str, Any], rate: Decimal, scale: Decimal) -> tuple[str, str]:
+    if money["cap"] is None or not rate:
+        return ("∞", "nothing that costs is running")
+    free = Decimal(money["left"]) + Decimal(money["held"])
+    hours = free / rate
+    real = format_seconds(float(hours * 3600 / scale))
+    if scale == 1:
+        return (real, "until the budget ends, with what runs now")
+    return (
+        real,
+        f"until the budget ends, with what runs now; {_simulated_time(hours)}",
+    )
+
+
+def _simulated_time(hours: Decimal) -> str:
+    return f"{format_seconds(float(hours * 3600))} simulated"
+
+
+def budget(state: dict[str, Any]) -> View:
+    """Show an account and its cap."""
+    money, currency = state["budget"], state["budget"]["currency"]
+    keys = ["cap", "charged", "held", "left"]
+    names = {"charged": "spent"}
+    rows = [
+        (names.get(key, key), "none" if money[key] is None else _money(money[key], currency))
+        for key in keys
+    ]
+    return View(
+        f"Budget of {money['account']}",
+        (),
+        [_part(" |amount", rows, "amount")],
+        _tags(state["grid"]),
+        data=money,
+    )
+
+
+_KINDS = ("used", "kept", "idle", "overhead", "egress", "total")
+
+
+def bill(frame: pd.DataFrame, columns: Sequence[str], grid: dict[str, Any]) -> View:
+    """Sum a bill up: by site and by run, or by the columns that are given.
+
+    `data` is a frame with exact Decimals.
+    """
+    from gridnb.metering.bill import by
+
+    if frame.empty:
+        return View("Bill", ["nothing was charged yet"], (), _tags(grid), data=frame)
+    if columns:
+        sums = by(frame, *columns)
+        parts = [_sums(sums, columns)]
+    else:
+        sums = by(frame, "site", "run")
+        parts = [_sums(by(frame, "site"), ["site"]), _by_run(frame)]
+    return View("Bill", _totals(sums), parts, _tags(grid), data=sums)
+
+
+def _sums(sums: pd.DataFrame, columns: Sequence[str]) -> Part:
+    rows: list[Sequence[object]] = []
+    for key, row in zip(sums.index, sums.to_dict("records"), strict=True):
+        names = key if isinstance(key, tuple) else (key,)
+        rows.append((*(str(name) or "–" for name in names), *_amounts(row)))
+    for currency, part in sums.groupby("currency", sort=False):
+        total = {kind: sum(part[kind], Decimal(0)) for kind in _KINDS}
+        blanks = [""] * (len(columns) - 1)
+        rows.append(("total", *blanks, *_amounts({**total, "currency": currency})))
+    return _part("|".join([*columns, *_KINDS]), rows, "|".join(_KINDS))
+
+
+def _by_run(frame: pd.DataFrame) -> Part:
+    from gridnb.metering.bill import by
+
+    sums = by(frame, "run", "label")
+    rows = []
+    for (run, label), row in zip(sums.index, sums.to_dict("records"), strict=True):
+        rows.append((label or run or "not in a run", *_amounts(row)))
+    return _part("|".join(["run", *_KINDS]), rows, "|".join(_KINDS))
+
+
+def _totals(sums: pd.DataFrame) -> list[str]:
+    parts = sums.groupby("currency", sort=False)
+    return [str(Money(sum(part["total"], Decimal(0)), str(name))) for name, part in parts]
+
+
+def _amounts(row: dict[Any, Any]) -> list[object]:
+    return [Money(row[kind], row["currency"]) if row[kind] else "–" for kind in _KINDS]
