@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import io
 import os
@@ -138,10 +139,12 @@ class Descriptors:
         self._lock = threading.Lock()
         self._ends: dict[int, tuple[str, int]] = {}
         self._reads: dict[int, str] = {}
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             read, write = os.pipe()
             self._ends[descriptor] = (name, write)
             self._reads[read] = name
+            self._decoders[read] = codecs.getincrementaldecoder("utf-8")("replace")
         self.restore()
         threading.Thread(target=self._read, name="gridnb-descriptors", daemon=True).start()
 
@@ -160,7 +163,8 @@ class Descriptors:
         with self._lock:
             for read, name in self._reads.items():
                 while _waiting(read):
-                    self._outbox.write(name, os.read(read, _MOST).decode("utf-8", "replace"))
+                    text = self._decoders[read].decode(os.read(read, _MOST))
+                    self._outbox.write(name, text)
 
     def _read(self) -> None:
         poll = select.poll()

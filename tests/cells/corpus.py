@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a case a line
 """Cells that have to do the same at a site as in a plain notebook."""
 
 from __future__ import annotations

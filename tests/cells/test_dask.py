@@ -1,0 +1,98 @@
+"""Dask work in a cell uses the whole grid and is tagged with its run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import LocalCluster
+
+from gridnb.cells.call import CellConnection, Run
+from tests.cells.site import Sink, cell_process
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def connection(cluster: Any, tmp_path: Path) -> Iterator[CellConnection]:
+    with cell_process(tmp_path, scheduler=cluster.scheduler_address) as site:
+        yield site.connect()
+
+
+BODY = """
+from distributed import get_client
+import dask
+
+@dask.delayed
+def double(x):
+    return 2 * x
+
+future = get_client().submit(lambda x: x + offset, 1, key="mine")
+total = sum(dask.compute(*[double(i) for i in range(5)]))
+future.result(), total
+"""
+
+
+def test_first_run_waits_for_the_client_and_its_tasks_are_tagged(
+    cluster: Any, connection: CellConnection
+) -> None:
+    tags: dict[str, Any] = {}
+
+    class Plugin:
+        def update_graph(self, scheduler: Any, **named: Any) -> None:
+            for key, task in scheduler.tasks.items():
+                tags[str(key)] = task.annotations
+
+    cluster.scheduler.plugins["seen"] = Plugin()
+    outcome = connection.run(Run("run-9", BODY, {"offset": 10}), sink=Sink())
+    del cluster.scheduler.plugins["seen"]
+    assert outcome.error is None, outcome.rendered
+    assert outcome.value == (11, 20)
+    assert len(tags) == 6
+    assert all(found and found["gridnb_run"] == "run-9" for found in tags.values())
+
+
+def test_interrupt_cancels_the_dask_work(cluster: Any, connection: CellConnection) -> None:
+    body = """
+from distributed import get_client
+import time
+futures = get_client().map(time.sleep, [5 + i / 100 for i in range(20)], pure=False)
+print("on", flush=True)
+[f.result() for f in futures]
+"""
+
+    class Pressing(Sink):
+        def stream(self, name: str, text: str) -> None:
+            threading.Timer(0.1, connection.interrupt).start()
+
+    outcome = connection.run(Run("run-10", body, {}), sink=Pressing())
+    assert outcome.error_name == "KeyboardInterrupt"
+    deadline = time.monotonic() + 10
+    while cluster.scheduler.tasks and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not cluster.scheduler.tasks
+
+
+def test_scheduler_that_cannot_be_reached(tmp_path: Path) -> None:
+    # Nobody listens on this port of the loopback interface.
+    with cell_process(
+        tmp_path,
+        scheduler="tcp://127.0.0.1:9",
+        env={"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"},
+    ) as site:
+        connection = site.connect()
+        assert connection.run(Run("r", "1", {}), sink=Sink()).value == 1
+        with pytest.raises(
+            Exception, match="Dask scheduler at tcp://127.0.0.1:9 cannot be reached"
+        ):
+            connection.run(Run("r", "import dask", {}), sink=Sink())
