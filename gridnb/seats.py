@@ -58,6 +58,13 @@ class Seats:
 
     def _take(self, sites: Sequence[str], *, extra: bool) -> Seat | None:
         """Ask for a seat; None if all cores have one."""
+        try:
+            return self._ask(sites, extra=extra)
+        except CellError:
+            # Its process had ended and the hub had not heard of it yet.
+            return self._ask(sites, extra=extra)
+
+    def _ask(self, sites: Sequence[str], *, extra: bool) -> Seat | None:
         answer = self._call("seat", client=self._client, sites=list(sites), extra=extra)
         if answer.get("busy"):
             return None
@@ -138,10 +145,15 @@ class Seats:
         self._call("kill_seat", seat=seat.id)
 
     def _leave(self, seat: Seat) -> None:
+        alive = seat.alive
         seat.connection.close()
         if seat is self._own:
             self._own = None
-        self._call("unseat", client=self._client, seat=seat.id)
+        if alive:
+            self._call("unseat", client=self._client, seat=seat.id)
+        else:
+            # Given back it might be lent again before the hub hears of its end.
+            self.kill(seat)
 
     def drop_idle(self) -> None:
         """Give back the seats that nothing runs on, except the notebook's own."""

@@ -133,7 +133,7 @@ def take_map(line: str) -> tuple[str, tuple[str, str] | None]:
     UsageError
         If it is not a name and an expression.
     """
-    found = _MAP.search(line)
+    found = _MAP.search(line + " ")
     if found is None:
         return line, None
     name, values = found[1], (found[2] or "").strip()

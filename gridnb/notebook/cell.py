@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridnb.notebook.session import Ask, Session
     from gridnb.seats import Seat
 
-__all__ = ["Cell", "Progress", "label", "notes", "rates"]
+__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates"]
 
 
 @dataclass
@@ -60,6 +60,11 @@ def rates(grid: Grid) -> Rates:
     return Rates(grid.currency, catalog.time_scale, catalog.simulated)
 
 
+def count_of(shell: Any) -> int:
+    """Return the number of the cell that is running (IPython counts on before or after it)."""
+    return int(shell.displayhook.prompt_count)
+
+
 def label(count: int, body: str) -> str:
     """Name a run in status and bill: ``In [5] first words``."""
     line = next((each.strip() for each in body.splitlines() if each.strip()), "")
@@ -90,7 +95,7 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
         grid.new_run(),
         cell.body,
         shell.user_ns,
-        count=shell.execution_count,
+        count=count_of(shell),
         shell=shell,
         first=cell.first,
         fetch_limit=config.fetch_limit,

@@ -26,7 +26,7 @@ def matcher(session: Session, cell: argparse.ArgumentParser) -> Any:
         if found is None:
             return {"completions": [], "suppress": False}
         fragment = _fragment(typed)
-        fits = [name for name in found if name.startswith(fragment) and name != fragment]
+        fits = [name for name in found if name.startswith(fragment)]
         return {
             "completions": [SimpleCompletion(text=name, type="grid") for name in sorted(set(fits))],
             "matched_fragment": fragment,

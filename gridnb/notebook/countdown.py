@@ -65,6 +65,7 @@ class Countdown:
 
     def _run(self) -> None:
         while (footer := self._next()) is not None:
+            asked = time.monotonic()
             try:
                 info = self._grid.cluster.call("run_info", run=footer.run)
             except (GridError, OSError, RuntimeError):
@@ -73,7 +74,7 @@ class Countdown:
                     self._older.clear()
                     self._newest = None
                 continue
-            self._show(footer, info)
+            self._show(footer, info, asked)
 
     def _next(self) -> Footer | None:
         """Wait for a line that is due; None when it is time to stop."""
@@ -100,9 +101,9 @@ class Countdown:
             return None
         return max(min(times) - now, 0.01)
 
-    def _show(self, footer: Footer, info: dict[str, Any]) -> None:
+    def _show(self, footer: Footer, info: dict[str, Any], asked: float) -> None:
         before = footer.parts()
-        footer.take(info)
+        footer.take(info, exact=asked >= footer.ended + SETTLED)
         self._session.left = footer.left
         with self._wake:
             newest = footer is self._newest

@@ -130,9 +130,14 @@ class Footer:
         if self._show is not None:
             self._show(self.bundle(), self.id, True)
 
-    def take(self, info: dict[str, Any]) -> None:
-        """Take what the hub says of the run, of the budget, and of the leases."""
-        self.cost, self.exact = Decimal(info["cost"]), True
+    def take(self, info: dict[str, Any], *, exact: bool) -> None:
+        """Take what the hub says of the run, of the budget, and of the leases.
+
+        Until the workers have reported the last of a run its cost is not `exact`.
+        """
+        cost = Decimal(info["cost"])
+        if exact or cost:
+            self.cost, self.exact = cost, exact
         self.sites = tuple(info["sites"]) or self.sites
         self.left = None if info["left"] is None else Decimal(info["left"])
         self.released_in = info["released_in"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import kwds, magic_arguments
 
 from gridnb.errors import RequestError
 from gridnb.notebook import lines
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from gridnb.grid import Grid
 
 __all__ = ["GridMagics"]
+
+_ABOUT = f"""See and steer the grid of this notebook.
+
+{lines.overview()}
+
+`%grid COMMAND --help` explains each; `%%grid` on a cell runs it at a site.
+"""
 
 
 @magics_class
@@ -72,14 +79,10 @@ class GridMagics(Magics):
             Progress(self._shell, quiet=False)(text)
 
     @magic_arguments(name="grid")  # type: ignore[untyped-decorator]
-    @argument("command", nargs="?", help="what to do; see above")  # type: ignore[untyped-decorator]
-    @argument("arguments", nargs="*", help="of it")  # type: ignore[untyped-decorator]
+    @kwds(usage="grid COMMAND [options]", description=_ABOUT)  # type: ignore[untyped-decorator]
     @line_magic("grid")  # type: ignore[arg-type]
     def line(self, text: str) -> Any:
-        """See and steer the grid of this notebook.
-
-        ``%grid connect`` comes first; ``%%grid`` on a cell runs it at a site.
-        """
+        """See and steer the grid of this notebook."""
         with in_one_line("%grid"):
             return self._lines.run(text)
 
@@ -97,8 +100,6 @@ class GridMagics(Magics):
         with in_one_line("%%grid"):
             rest, mapped = take_map(text)
             given = parse(self.cell.parser, rest, "%%grid")
-            if given.map is not None:
-                raise RequestError("--map: write a name and its values, like --map year=years")
             if given.into is not None and not given.into.isidentifier():
                 raise RequestError(f"--into: {given.into!r} is no name; write one, like result")
             ask = Ask(request_of(given))

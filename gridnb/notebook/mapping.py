@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import GridError, HubError, RequestError
 from gridnb.notebook import html
-from gridnb.notebook.cell import Cell, Progress, label, rates
+from gridnb.notebook.cell import Cell, Progress, count_of, label, rates
 from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.sinks import CellSink, HeldSink
 from gridnb.units import format_seconds
 
 if TYPE_CHECKING:
+    from gridnb.cells.call import Run
     from gridnb.cells.outcome import Outcome
     from gridnb.cells.pack import Packed
     from gridnb.grid import Grid
@@ -46,7 +47,7 @@ def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer],
     sites = session.sites(cell.ask, say)
     grid = session.connected()
     mapping = _Map(grid, cell, shell, name, values, sites)
-    title = label(shell.execution_count, cell.body)
+    title = label(count_of(shell), cell.body)
     grid.client.announce(mapping.run, title, "running")
     state = "failed"
     try:
@@ -104,7 +105,9 @@ class _Map:
         self, grid: Grid, cell: Cell, shell: Any, name: str, values: list[Any], sites: list[str]
     ) -> None:
         from gridnb.cells.pack import pack
+        from gridnb.config import settings
 
+        self._fetch_limit = settings().fetch_limit
         self.grid, self.cell, self.shell = grid, cell, shell
         self.name, self.values, self.sites = name, values, sites
         self.run = grid.new_run()
@@ -117,9 +120,10 @@ class _Map:
         self._threads: list[threading.Thread] = []
         self._sink = CellSink(shell)
         self._next = 0
+        self._seatless: tuple[int, BaseException] | None = None
         self._failure: tuple[int, BaseException] | None = None
         self._stopping = False
-        self._condition = threading.Condition()
+        self._condition = threading.Condition(threading.RLock())
         self._sinks = [HeldSink(self._changed) for _ in values]
 
     def _changed(self) -> None:
@@ -134,17 +138,31 @@ class _Map:
         try:
             self._watch(began, say)
         finally:
-            self._stop()
-            for thread in self._threads:
-                thread.join()
+            self._end()
             self.seconds = time.monotonic() - began
             self._pass_on()
             self.grid.seats.drop_idle()
-        if self._failure is not None:
-            raise self._named(*self._failure)
+        failure = self._failure
+        if failure is None and len(self._outcomes) < len(self.values):
+            failure = self._seatless
+        if failure is not None:
+            raise self._named(*failure)
+
+    def _end(self) -> None:
+        """Stop what still runs and wait for it.
+
+        A thread that waits for a core finds nothing to do, and ends by itself.
+        """
+        self._stop()
+        with self._condition:
+            while not self._condition.wait_for(lambda: not self._busy, 0.3):
+                # One that was just beginning has not felt the interrupt.
+                self._stop()
 
     def _grow(self) -> None:
         """Start a thread for each core that is up and has none yet."""
+        if not self.values:
+            return
         workers = self.grid.status()["workers"]
         up = [w for w in workers if w["state"] == "running" and w["site"] in self.sites]
         cores = max(sum(each["cores"] for each in up), 1)
@@ -156,7 +174,7 @@ class _Map:
     def _watch(self, began: float, say: Progress) -> None:
         grown, shown = 0.0, began + SHOW_AFTER - SHOW_EVERY
         told = False
-        while any(thread.is_alive() for thread in self._threads) or not grown:
+        while not grown or not self._over():
             now = time.monotonic()
             if now - grown >= GROW_EVERY and self._next < len(self.values):
                 self._grow()
@@ -169,6 +187,14 @@ class _Map:
                 self._tell(say, now - began)
         if told:
             self._tell(say, time.monotonic() - began)
+
+    def _over(self) -> bool:
+        with self._condition:
+            if self._busy:
+                return False
+            done = len(self._outcomes) == len(self.values)
+            idle = not any(thread.is_alive() for thread in self._threads)
+            return done or idle or self._failure is not None
 
     def _tell(self, say: Progress, seconds: float) -> None:
         done, total = len(self._outcomes), len(self.values)
@@ -198,9 +224,8 @@ class _Map:
         """Let nobody take another value, and interrupt what still runs."""
         with self._condition:
             self._stopping = True
-            busy = list(self._busy.values())
-        for seat in busy:
-            seat.connection.interrupt()
+            for seat in self._busy.values():
+                seat.connection.interrupt()
 
     def _named(self, n: int, error: BaseException) -> BaseException:
         """Add to an error which value it was, and what became of the others."""
@@ -254,38 +279,24 @@ class _Map:
     def _take(self) -> None:
         try:
             with self.grid.seats.borrow(self.sites) as seat:
-                while (n := self._value()) is not None:
+                while (n := self._value(seat)) is not None:
                     self._one(seat, n)
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._fail(self._next, error)
 
-    def _value(self) -> int | None:
+    def _value(self, seat: Seat) -> int | None:
         with self._condition:
             if self._stopping or self._failure is not None or self._next >= len(self.values):
                 return None
-            self._next += 1
-            return self._next - 1
-
-    def _one(self, seat: Seat, n: int) -> None:
-        from gridnb.cells.call import Run
-
-        run = Run(
-            self.run,
-            self.cell.body,
-            self.shell.user_ns,
-            count=self.shell.execution_count,
-            shell=self.shell,
-            packed=self._packed,
-            bindings={self.name: self.values[n]},
-            returns="result",
-            first=self.cell.first,
-        )
-        with self._condition:
+            n, self._next = self._next, self._next + 1
             self._busy[n] = seat
             self.used.add(seat.site)
-        began = time.monotonic()
+            return n
+
+    def _one(self, seat: Seat, n: int) -> None:
+        began, outcome = time.monotonic(), None
         try:
-            outcome = self.grid.seats.run(seat, run, self._sinks[n])
+            outcome = self.grid.seats.run(seat, self._run_of(n), self._sinks[n])
         except BaseException as error:
             self._fail(n, error)
             raise
@@ -293,19 +304,37 @@ class _Map:
             with self._condition:
                 del self._busy[n]
                 self._spent.append((seat, time.monotonic() - began))
-        with self._condition:
-            self._outcomes[n] = outcome
-            self._condition.notify_all()
+                if outcome is not None:
+                    self._outcomes[n] = outcome
+                self._condition.notify_all()
         if outcome.error is not None:
             self._fail(n, outcome.error)
+
+    def _run_of(self, n: int) -> Run:
+        from gridnb.cells.call import Run
+
+        return Run(
+            self.run,
+            self.cell.body,
+            self.shell.user_ns,
+            count=count_of(self.shell),
+            shell=self.shell,
+            packed=self._packed,
+            bindings={self.name: self.values[n]},
+            returns="result",
+            fetch_limit=self._fetch_limit,
+            first=self.cell.first,
+        )
 
     def _fail(self, n: int, error: BaseException) -> None:
         """Keep the first error; what else is under way is interrupted and does not count."""
         with self._condition:
             if self._failure is not None or self._stopping:
                 return
+            failure = (min(n, len(self.values) - 1), error)
             if isinstance(error, HubError) and (self._busy or self._outcomes):
-                # One seat fewer: the others go on.
+                # One seat fewer: the others go on, if there are any.
+                self._seatless = failure
                 return
-            self._failure = (min(n, len(self.values) - 1), error)
+            self._failure = failure
         self._stop()

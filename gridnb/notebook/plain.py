@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gridnb.notebook.cell import Progress, label, rates
+from gridnb.notebook.cell import Progress, count_of, label, rates
 from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.session import Ask
@@ -67,7 +67,7 @@ class PlainCells:
             grid.client.announce(self._run, self._label(), "running")
 
     def _label(self) -> str:
-        return label(self._shell.execution_count, self._body or "")
+        return label(count_of(self._shell), self._body or "")
 
     def _end(self, result: Any) -> None:
         grid, run, body = self._grid, self._run, self._body

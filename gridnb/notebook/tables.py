@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from gridnb.broker.request import size_text
 from gridnb.notebook import html
 from gridnb.units import Money, format_bytes, format_seconds
 
@@ -90,7 +91,7 @@ def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
                     *((site.name, site.owner, site.region) if n == 0 else ("", "", "")),
                     offer.name,
                     offer.cores,
-                    format_bytes(offer.memory),
+                    size_text(offer.memory),
                     f"{offer.speed.normalize():f}",
                     "free" if site.free else f"{price}",
                     format_seconds(offer.start_delay),
@@ -126,7 +127,7 @@ def quote(found: Quote) -> View:
             line.region,
             line.count,
             line.cores * line.count,
-            format_bytes(line.memory * line.count),
+            size_text(line.memory * line.count),
             f"{line.speed.normalize():f}",
             format_seconds(line.start_delay),
             line.rate,
@@ -157,7 +158,7 @@ def status(state: dict[str, Any]) -> View:
             w["site"],
             w["state"],
             w["cores"],
-            format_bytes(w["memory"]),
+            size_text(w["memory"]),
             _money(w["rate"], currency),
             format_seconds(round(w["up"])),
             format_seconds(round(w["term_left"])),
@@ -306,6 +307,7 @@ def budget(state: dict[str, Any]) -> View:
     )
 
 
+_LEAST = Decimal("0.0001")
 _KINDS = ("used", "kept", "idle", "overhead", "egress", "total")
 
 
@@ -355,4 +357,13 @@ def _totals(sums: pd.DataFrame) -> list[str]:
 
 
 def _amounts(row: dict[Any, Any]) -> list[object]:
-    return [Money(row[kind], row["currency"]) if row[kind] else "–" for kind in _KINDS]
+    return [_amount(row[kind], row["currency"]) for kind in _KINDS]
+
+
+def _amount(amount: Decimal, currency: str) -> str:
+    """Write amounts so that they stand under each other."""
+    if not amount:
+        return "–"
+    if abs(amount) < _LEAST:
+        return f"< {_LEAST} {currency}"
+    return f"{amount.quantize(_LEAST):,f} {currency}"

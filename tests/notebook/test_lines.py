@@ -1,0 +1,152 @@
+"""``%grid`` lines, connecting, and errors of one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.notebook.kernels import kernel
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("%grid sttus", "did you mean `%grid status`?"),
+        ("%grid frobnicate", "there are: connect, sites"),
+        ("%grid quote --core 2 --siets a", "did you mean --sites?"),
+        ("%grid quote --cores two", "--cores: 'two' will not do; write a whole number"),
+        ("%grid quote --sites alpah", "did you mean 'alpha'?"),
+        ("%grid quote --deadline soon", "--deadline: 'soon' is not a time"),
+        ("%grid quote --cores 999", "999"),
+        ("%grid scale many", "says no number of workers"),
+        ("%grid scale alpah=2", "alpha"),
+        ("%grid budget 5 USD", "write it in GD"),
+        ("%grid release l99", "there is no lease"),
+        ("%grid bill --by colour", "'colour' is no column of a bill"),
+        ("%grid connect here", "`%grid close`"),
+        ("%grid connect --budget 7 GD", "`%grid budget 7.00 GD`"),
+        ("%grid connect --account other", "`%grid close`"),
+        ("%%grid --optimize quality\n1", "--optimize: 'quality' is not a policy"),
+        ("%%grid --quiett\n1", "did you mean --quiet?"),
+        ("%%grid --into 5x\n1", "--into: '5x' is no name"),
+        ("%%grid --into\n1", "expected one argument"),
+        ("%%grid 'a\n1", "close the quote"),
+    ],
+)
+def test_bad_input_is_one_line(grid, code, text):
+    reply = grid.run(code)
+    assert reply.status == "error"
+    assert text in reply.error
+    assert "\n" not in reply.error.strip() and "$" not in reply.error
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("%grid sites", ["alpha", "Nordlicht Compute", "per hour", "0.22 GD"]),
+        ("%grid quote --cores 2 --regions eu", ["gamma", "not taken", "Quote q-"]),
+        ("%grid status", ["worker", "alpha-1", "term left", "if idle for"]),
+        ("%grid meter", ["spent", "held", "left", "per simulated hour", "until the budget ends"]),
+        ("%grid bill", ["site", "overhead", "total", "not in a run"]),
+        ("%grid bill --by owner,site", ["owner", "Nordlicht Compute"]),
+        ("%grid budget", ["cap", "50.00 GD", "left"]),
+    ],
+)
+def test_tables_have_html_and_text(grid, code, texts):
+    reply = grid.ok(code)
+    data = next(m for m in reply.messages if m["msg_type"] == "execute_result")["content"]["data"]
+    for text in texts:
+        assert text in data["text/plain"]
+        assert text in data["text/html"]
+    assert "$" not in data["text/html"] + data["text/plain"]
+    assert "simulated" in data["text/plain"]
+
+
+def test_a_quote_is_a_value(grid):
+    assert grid.ok("q = %grid quote --cores 2 --max-cost 2 GD\nq.cores, str(q.cap)").result == (
+        "(2, '2.00 GD')"
+    )
+
+
+def test_the_bill_is_exact(grid):
+    grid.ok("%%grid\n1")
+    grid.ok("b = %grid bill")
+    assert grid.value("type(b.data['total'].iloc[0]).__name__") == "'Decimal'"
+    assert grid.value("b.data['total'].sum() <= grid.bill()['amount'].sum()") == "True"
+
+
+def test_help(grid):
+    assert "--max-cost MONEY" in grid.run("%%grid?").payload[0]["data"]["text/plain"]
+    assert "%grid meter" in grid.run("%grid?").payload[0]["data"]["text/plain"]
+    assert "--budget MONEY" in grid.ok("%grid connect --help").of("display_data")
+
+
+def test_scale_and_release(grid):
+    assert "3 workers" in grid.ok("%grid scale alpha=3").of("display_data")
+    assert "released" in grid.ok("%grid release").of("display_data")
+    assert "nothing to release" in grid.ok("%grid release").of("display_data")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("%grid sta", ["status"]),
+        ("%grid re", ["release", "request"]),
+        ("%grid quote --op", ["--optimize"]),
+        ("%grid quote --optimize ", ["cost", "time"]),
+        ("%grid scale al", ["alpha="]),
+        ("%%grid --co", ["--cores"]),
+        ("%%grid --sites al", ["alpha"]),
+        ("%%grid --sites alpha,be", ["beta"]),
+        ("%%grid --regions eu-", ["eu-central", "eu-north"]),
+        ("x = 1\n%grid mete", ["meter"]),
+        ("%grid connect d", ["demo"]),
+    ],
+)
+def test_tab_completes(grid, typed, offered):
+    assert grid.complete(typed) == offered
+
+
+def test_tab_completes_variables(grid):
+    grid.ok("values_of_mine = [1]")
+    assert grid.complete("%%grid --map x=values_of") == ["values_of_mine"]
+
+
+def test_a_cell_without_connection_and_budget_says_what_to_do():
+    with kernel(GRIDNB_NOTEBOOK="/notebooks/poor.ipynb") as fresh:
+        fresh.ok("%load_ext gridnb")
+        assert "`%grid connect` first" in fresh.run("%grid meter").error
+        reply = fresh.run("%%grid\n1")
+        assert "connected to grid" in reply.of("display_data")
+        assert "set one with `%grid budget 5 GD`" in reply.error
+        assert "5.00 GD" in fresh.ok("%grid connect demo --budget 5 GD").of("display_data")
+
+
+def test_a_restarted_kernel_is_back_on_its_grid():
+    with kernel(GRIDNB_NOTEBOOK="/notebooks/again.ipynb") as book:
+        book.ok("%load_ext gridnb")
+        book.ok("%grid connect demo --budget 5 GD")
+        book.ok("%%grid --sites alpha --cores 1\nx = 1")
+        name = book.value("grid.id")
+        book.manager.restart_kernel(now=True)
+        book.client.wait_for_ready(timeout=60)
+        book.ok("%load_ext gridnb")
+        said = book.ok("%grid connect").of("display_data")
+        assert said.startswith("back on grid") and "1 worker" in said
+        assert book.value("grid.id") == name
+        assert book.ok("%%grid\n'warm'").result == "'warm'"
+
+
+def test_a_bare_cell_uses_the_settings():
+    environment = {
+        "GRIDNB_NOTEBOOK": "/notebooks/set.ipynb",
+        "DASK_GRIDNB__CATALOG": "demo",
+        "DASK_GRIDNB__BUDGET": "3 GD",
+        "DASK_GRIDNB__CORES": "1",
+    }
+    with kernel(**environment) as fresh:
+        fresh.ok("%load_ext gridnb")
+        reply = fresh.ok("%%grid --sites alpha\n1")
+        assert "of 3.00 GD" in reply.of("display_data")
+        assert fresh.value("len(grid.status()['workers'])") == "1"
