@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gridnb.catalog import Catalog, DefaultLink, Link, Offer, Site
+    from gridnb.ledger import Charge
 
 __all__ = [
     "amounts",
+    "bill_rows",
     "bill_table",
     "budget_bar",
     "links_table",
@@ -158,19 +160,22 @@ def budget_bar(budget: Mapping[str, Any]) -> Text:
     """Draw a budget: charged, set aside and free, as a bar and in numbers."""
     from rich.text import Text
 
-    currency = budget["currency"]
     charged, held = Decimal(budget["charged"]), Decimal(budget["held"])
-    spent = f"{amounts([charged])[0]} {currency} charged"
     if budget["cap"] is None:
-        return Text(f"no budget: only free sites; {spent}")
-    cap = Decimal(budget["cap"])
-    widths = _shares([charged, held], cap)
+        spent = f"; {amounts([charged])[0]} {budget['currency']} charged" if charged else ""
+        return Text(f"no budget: only free sites{spent}")
+    cap = Money(Decimal(budget["cap"]), budget["currency"])
+    widths = _shares([charged, held], cap.amount)
+    figures = (
+        f"{charged:,.4f} charged",
+        f"{held:,.2f} held",
+        f"{Decimal(budget['left']):,.2f} left of {cap}",
+    )
     return Text.assemble(
         ("█" * widths[0], "red"),
         ("▒" * widths[1], "yellow"),
         ("·" * (_BAR - sum(widths)), "dim"),
-        f"  {spent}, {amounts([held], places=2)[0]} set aside,",
-        f" {amounts([Decimal(budget['left'])], places=2)[0]} left of {Money(cap, currency)}",
+        "  " + " · ".join(figures),
     )
 
 
@@ -242,6 +247,25 @@ def _runs(status: Mapping[str, Any], currency: str, last: int) -> list[Renderabl
 # what it cost
 
 
+def bill_rows(charges: Iterable[Charge], what: str) -> list[dict[Any, Any]]:
+    """Sum charges up by one of their columns; a run also has its label.
+
+    They are in the order in which they first occur, what belongs to none of them last.
+    """
+    from gridnb.metering.bill import bill as frame
+    from gridnb.metering.bill import by
+
+    charges = list(charges)
+    found = by(frame(charges), what).reset_index()
+    rows: list[dict[Any, Any]] = found.to_dict("records")
+    labels = {charge.run: charge.label or charge.run for charge in charges}
+    for row in rows:
+        row["name"] = row.pop(what)
+        if what == "run":
+            row["label"] = labels[row["name"]] if row["name"] else "(no run)"
+    return sorted(rows, key=lambda row: row["name"] == "")
+
+
 def bill_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of sums, one row a group; `rows` are those of a bill's sums."""
     kinds = [
@@ -249,12 +273,14 @@ def bill_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         for kind in ("used", "kept", "idle", "overhead", "egress")
         if any(row[kind] for row in rows)
     ]
-    made = table(name, ">worker-seconds", *(f">{kind}" for kind in kinds), ">total", "")
+    made = table(name, ">seconds", *(f">{kind}" for kind in kinds), ">total", "")
     columns = [amounts(row[kind] for row in rows) for kind in (*kinds, "total")]
     for row, *cells in zip(rows, *columns, strict=True):
         seconds = f"{row['seconds']:,.0f}" if row["seconds"] else NOTHING
         note = row["currency"] + (" (partly estimated)" if row["estimated"] else "")
-        made.add_row(_plain(str(row.get("label") or row["name"]) or NOTHING), seconds, *cells, note)
+        shown = _plain(str(row.get("label") or row["name"]) or NOTHING)
+        shown.no_wrap, shown.overflow = True, "ellipsis"
+        made.add_row(shown, seconds, *cells, note)
     for currency in dict.fromkeys(row["currency"] for row in rows):
         mine = [row for row in rows if row["currency"] == currency]
         sums = [sum((row[kind] for row in mine), Decimal(0)) for kind in (*kinds, "total")]

@@ -163,8 +163,8 @@ class Quote(Model):
         from rich.table import Table
         from rich.text import Text
 
-        taken = Table(box=None, pad_edge=False)
-        # Without the regions it fits into 80 columns.
+        # So, and without the regions, it fits into 80 columns.
+        taken = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
         taken.add_column("workers", no_wrap=True)
         taken.add_column("owner")
         for name in ("cores", "memory", "speed", "starts in", "per hour"):

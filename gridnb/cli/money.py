@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from gridnb.ledger import Account, Adjustment, Charge, Ledger
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["audit", "bill", "sums"]
+__all__ = ["audit", "bill"]
 
 
 def bill(arguments: Namespace) -> int:
@@ -50,27 +49,14 @@ def _running(grid: str) -> bool:
     return any(hub.id == grid for hub in find.hubs())
 
 
-def sums(charges: Iterable[Charge], what: str) -> list[dict[Any, Any]]:
-    """Sum charges up by one of their columns; a run also has its label."""
-    from gridnb.metering.bill import bill as frame
-    from gridnb.metering.bill import by
-
-    columns = ("run", "label") if what == "run" else (what,)
-    found = by(frame(charges), *columns).reset_index()
-    rows: list[dict[Any, Any]] = found.to_dict("records")
-    for row in rows:
-        row["name"] = row.pop(what)
-        if what == "run":
-            row["label"] = row.pop("label") or row["name"] or "(no run)"
-    return rows
-
-
 def _data(
     arguments: Namespace,
     charges: list[Charge],
     later: list[Adjustment],
     accounts: list[Account],
 ) -> dict[str, Any]:
+    from gridnb.tables import bill_rows
+
     if arguments.by == "charge":
         rows = [_charge_data(charge) for charge in charges]
     else:
@@ -79,7 +65,7 @@ def _data(
                 key: f"{value:f}" if isinstance(value, Decimal) else value
                 for key, value in row.items()
             }
-            for row in sums(charges, arguments.by)
+            for row in bill_rows(charges, arguments.by)
         ]
     return {
         "by": arguments.by,
@@ -136,7 +122,7 @@ def _show(
     later: list[Adjustment],
     accounts: list[Account],
 ) -> None:
-    from gridnb.tables import bill_table
+    from gridnb.tables import bill_rows, bill_table
 
     screen = console()
     if not charges:
@@ -144,7 +130,7 @@ def _show(
     elif arguments.by == "charge":
         screen.print(_charge_table(charges))
     else:
-        screen.print(bill_table(arguments.by, sums(charges, arguments.by)))
+        screen.print(bill_table(arguments.by, bill_rows(charges, arguments.by)))
     for each in later:
         screen.print(
             f"adjustment: {each.amount:f} {each.currency}, {each.reason} ({each.account})",

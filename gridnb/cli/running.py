@@ -35,7 +35,10 @@ def attached(hub: HubInfo) -> Iterator[Grid]:
     import dask.config
 
     from gridnb.grid import Grid
+    from gridnb.hub import client  # noqa: F401 - brings the defaults that are changed below
 
+    if hub.address is None:
+        raise HubError(f"grid {hub.id} is only starting; ask again in a second")
     times = {"distributed.comm.timeouts.connect": PATIENCE}
     with dask.config.set(times):
         try:
