@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gridnb.cluster.private import Scheduler, TaskState, WorkerState
-from gridnb.cluster.usage import RUN, UsageMeter
+from gridnb.cluster.usage import RUN, SAMPLE, UsageMeter
 
 __all__ = ["GridScheduler", "Keeper"]
 
@@ -94,6 +94,7 @@ class GridScheduler(Scheduler):
         super().__init__(**kwargs)
         self.extensions[UsageMeter.name] = _Samples(self)
         self.add_plugin(_Runs(self))
+        self.hear(**{SAMPLE: self._last_sample})
 
     def answer(self, **handlers: Callable[..., Any]) -> None:
         """Add calls that clients can make (as ``rpc.<name>``)."""
@@ -123,6 +124,26 @@ class GridScheduler(Scheduler):
         self.booked.pop(address, None)
         if name is not None and self.keeper is not None:
             self.keeper.left(name)
+
+    # what workers were used for
+
+    def _last_sample(self, sample: dict[str, Any], worker: str, **_: Any) -> None:
+        if self.keeper is not None and worker in self._names:
+            self.keeper.sampled(self._names[worker], sample)
+
+    async def sample(self, patience: float) -> None:
+        """Ask all workers for their counts; one that is too busy to answer keeps its last ones."""
+
+        async def ask(address: str, name: str) -> None:
+            try:
+                async with asyncio.timeout(patience):
+                    answer = await getattr(self.rpc(address), SAMPLE)()
+            except (OSError, TimeoutError):
+                return
+            if self.keeper is not None:
+                self.keeper.sampled(name, answer)
+
+        await asyncio.gather(*(ask(a, n) for a, n in list(self._names.items())))
 
     # slots in which cells run
 

@@ -15,10 +15,12 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from gridnb.cluster.private import Worker
 from gridnb.providers.guard import clock
 
-__all__ = ["RUN", "UsageMeter"]
+__all__ = ["RUN", "SAMPLE", "UsageMeter"]
 
 #: The annotation that names the run a task belongs to.
 RUN = "gridnb_run"
+#: The call by which a hub asks for a sample, and the message with a worker's last one.
+SAMPLE = "gridnb-sample"
 
 
 class UsageMeter(WorkerPlugin):
@@ -53,6 +55,14 @@ class UsageMeter(WorkerPlugin):
             self.kept += now - self._kept_at
         keeping = not self.executing and len(self.worker.data) > 0
         self._kept_at = now if keeping else None
+
+    def setup(self, worker: Worker) -> None:
+        """Answer a hub that wants to know now."""
+        worker.handlers[SAMPLE] = self.heartbeat
+
+    def teardown(self, worker: Worker) -> None:
+        """Send a last sample while the worker closes."""
+        worker.batched_stream.send({"op": SAMPLE, "sample": self.heartbeat()})
 
     def heartbeat(self) -> dict[str, Any]:
         """Return the sample: time, slot-seconds and slots by run, seconds kept."""

@@ -24,7 +24,7 @@ from gridnb.cluster.links import LinkTable
 from gridnb.cluster.private import DEFAULT_EXTENSIONS, ThreadPoolExecutor, Worker
 from gridnb.cluster.usage import UsageMeter
 
-__all__ = ["SiteExecutor", "main", "security"]
+__all__ = ["SiteThreadPoolExecutor", "main", "security"]
 
 logger = logging.getLogger("gridnb.worker")
 
@@ -44,10 +44,11 @@ def security(tls: dict[str, str]) -> Security:
     )
 
 
-class SiteExecutor(ThreadPoolExecutor):
+class SiteThreadPoolExecutor(ThreadPoolExecutor):
     """A thread pool in which work of t seconds takes t / speed.
 
     `speed` is relative to the fastest site (1.0). The slot is held for the whole time.
+    Dask looks for "ThreadPoolExecutor" in the name to set up `get_worker` in a task.
     """
 
     def __init__(self, threads: int, speed: float) -> None:
@@ -108,7 +109,7 @@ async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
             protocol="wan" if simulated else "tls",
             host="127.0.0.1",
             local_directory=spec["directory"],
-            executor=SiteExecutor(spec["cores"], spec["speed"]),
+            executor=SiteThreadPoolExecutor(spec["cores"], spec["speed"]),
             extensions=extensions,
             startup_information={"site": lambda _: spec["site"], "lease": lambda _: spec["lease"]},
             dashboard=False,

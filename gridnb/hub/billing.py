@@ -24,6 +24,8 @@ logger = logging.getLogger("gridnb.hub")
 
 PAID_EVERY = 2.5  # real seconds between charges of a worker that costs something
 FREE_EVERY = 30.0
+STALE = 3.0  # real seconds after which a worker's last counts are carried on
+_PATIENCE = 0.5  # seconds that a busy worker has to answer
 _NANO = Decimal("1e-9")
 
 
@@ -45,6 +47,9 @@ class Biller:
         `flush` charges all of them, not only those whose turn it is; `final` also
         gives back what is left for traffic.
         """
+        if flush:
+            await self.hub.scheduler.sample(_PATIENCE)
+            now = clock()
         async with self._lock:
             await self._bill(now, flush or final, final)
 
@@ -79,7 +84,7 @@ class Biller:
 
     def _lines_of(self, slot: Slot, now: float) -> list[Line]:
         if slot.ended is None:
-            return slot.lines(now)
+            return slot.lines(slot.known_to(now, STALE))
         last = slot.lines(slot.ended)
         return last + ([more] if (more := slot.last_line()) else [])
 

@@ -104,6 +104,12 @@ class Slot:
 
     # after: what is to be charged
 
+    def known_to(self, now: float, stale: float) -> float:
+        """Return up to when the worker's counts are known; `now` if they are older than `stale`."""
+        if self.sample is None or now - self.sample.t > stale:
+            return now
+        return self.sample.t
+
     def take(self, sample: Sample) -> None:
         """Take the worker's counts; a worker that was started again counts from zero."""
         if self._raw is not None and self._raw.born != sample.born:
