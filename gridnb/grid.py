@@ -6,6 +6,7 @@ import getpass
 import itertools
 import os
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -374,7 +375,11 @@ def _wait_for(pid: int, process: Any) -> None:
     if process is not None:
         process.wait()
         return
+    until = time.monotonic() + 30
     try:
-        psutil.Process(pid).wait(30)
+        hub = psutil.Process(pid)
+        # The kernel that started it may not have asked for its end yet.
+        while hub.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+            time.sleep(0.02)
     except psutil.NoSuchProcess:
         return

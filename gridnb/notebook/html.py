@@ -1,7 +1,7 @@
 """Small pieces of HTML that look right in a light and in a dark theme.
 
-Colours are JupyterLab's, with fallbacks for other front ends. Nothing here
-contains a dollar sign, and MathJax is told to leave it all alone.
+Colours are JupyterLab's, with fallbacks for other front ends. What is written here
+contains no dollar sign; a cell's text may, so MathJax is told to leave it all alone.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _CELL = (
 
 
 def safe(text: object) -> str:
-    """Escape text; a dollar sign becomes one that no typesetter looks for."""
-    return escape(str(text)).replace("$", "＄")
+    """Escape text."""
+    return escape(str(text))
 
 
 def block(body: str) -> str:

@@ -176,9 +176,10 @@ def status(state: dict[str, Any]) -> View:
         for lease in state["leases"]
         if lease["state"] != "ended"
     ]
+    account = grid["account"].rpartition("/")[2]
     return View(
         f"Grid {grid['id']}",
-        [f"catalog {grid['catalog']}", f"account {grid['account']}", *budget_text(state)],
+        [f"catalog {grid['catalog']}", f"account {account}", *budget_text(state)],
         [
             _part("worker|site|state|cores|memory|per hour|up|term left", workers,
                   "cores|memory|per hour|up|term left"),
@@ -299,7 +300,7 @@ def budget(state: dict[str, Any]) -> View:
         for key in keys
     ]
     return View(
-        f"Budget of {money['account']}",
+        f"Budget of {money['account'].rpartition('/')[2]}",
         (),
         [_part(" |amount", rows, "amount")],
         _tags(state["grid"]),
@@ -320,34 +321,35 @@ def bill(frame: pd.DataFrame, columns: Sequence[str], grid: dict[str, Any]) -> V
 
     if frame.empty:
         return View("Bill", ["nothing was charged yet"], (), _tags(grid), data=frame)
+    single = frame["currency"].nunique() == 1
     if columns:
         sums = by(frame, *columns)
-        parts = [_sums(sums, columns)]
+        parts = [_sums(sums, columns, single)]
     else:
         sums = by(frame, "site", "run")
-        parts = [_sums(by(frame, "site"), ["site"]), _by_run(frame)]
+        parts = [_sums(by(frame, "site"), ["site"], single), _by_run(frame, single)]
     return View("Bill", _totals(sums), parts, _tags(grid), data=sums)
 
 
-def _sums(sums: pd.DataFrame, columns: Sequence[str]) -> Part:
+def _sums(sums: pd.DataFrame, columns: Sequence[str], single: bool) -> Part:
     rows: list[Sequence[object]] = []
     for key, row in zip(sums.index, sums.to_dict("records"), strict=True):
         names = key if isinstance(key, tuple) else (key,)
-        rows.append((*(str(name) or "–" for name in names), *_amounts(row)))
+        rows.append((*(str(name) or "–" for name in names), *_amounts(row, single)))
     for currency, part in sums.groupby("currency", sort=False):
         total = {kind: sum(part[kind], Decimal(0)) for kind in _KINDS}
         blanks = [""] * (len(columns) - 1)
-        rows.append(("total", *blanks, *_amounts({**total, "currency": currency})))
+        rows.append(("total", *blanks, *_amounts({**total, "currency": currency}, single)))
     return _part("|".join([*columns, *_KINDS]), rows, "|".join(_KINDS))
 
 
-def _by_run(frame: pd.DataFrame) -> Part:
+def _by_run(frame: pd.DataFrame, single: bool) -> Part:
     from gridnb.metering.bill import by
 
     sums = by(frame, "run", "label")
     rows = []
     for (run, label), row in zip(sums.index, sums.to_dict("records"), strict=True):
-        rows.append((label or run or "not in a run", *_amounts(row)))
+        rows.append((_short(label or run or "not in a run"), *_amounts(row, single)))
     return _part("|".join(["run", *_KINDS]), rows, "|".join(_KINDS))
 
 
@@ -356,14 +358,17 @@ def _totals(sums: pd.DataFrame) -> list[str]:
     return [str(Money(sum(part["total"], Decimal(0)), str(name))) for name, part in parts]
 
 
-def _amounts(row: dict[Any, Any]) -> list[object]:
-    return [_amount(row[kind], row["currency"]) for kind in _KINDS]
+def _short(text: str) -> str:
+    return text if len(text) <= 32 else text[:31] + "…"
 
 
-def _amount(amount: Decimal, currency: str) -> str:
+def _amounts(row: dict[Any, Any], single: bool) -> list[object]:
+    unit = "" if single else f" {row['currency']}"
+    return [_amount(row[kind]) + unit for kind in _KINDS]
+
+
+def _amount(amount: Decimal) -> str:
     """Write amounts so that they stand under each other."""
     if not amount:
         return "–"
-    if abs(amount) < _LEAST:
-        return f"< {_LEAST} {currency}"
-    return f"{amount.quantize(_LEAST):,f} {currency}"
+    return f"< {_LEAST}" if abs(amount) < _LEAST else f"{amount.quantize(_LEAST):,f}"
