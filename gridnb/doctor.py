@@ -46,39 +46,48 @@ class Check:
 
 @dataclass
 class _Patient:
-    """What the steps hand on."""
+    """What the steps hand on: the grid that was started, and the names of what is not well."""
 
     grid: Grid | None = None
-    parts: dict[str, Any] = field(default_factory=dict)
+    ill: set[str] = field(default_factory=set)
 
     @property
     def up(self) -> Grid:
-        if self.grid is None:
-            raise Illness("not tried, since there is no hub")
+        assert self.grid is not None, "a step that needs the hub says so"
         return self.grid
 
 
-_Step = tuple[str, Callable[[_Patient], str], str]
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    look: Callable[[_Patient], str]
+    advice: str
+    needs: tuple[str, ...] = ()
 
 
 def examine() -> Iterator[Check]:
-    """Take one step after the other; a step that fails does not keep the others from it."""
+    """Take one step after the other; what needs a step that failed is not tried."""
     patient = _Patient()
     try:
-        for name, look, advice in _STEPS:
-            yield _checked(name, look, advice, patient)
+        for step in _STEPS:
+            check = _checked(step, patient)
+            if not check.ok:
+                patient.ill.add(step.name)
+            yield check
     finally:
         if patient.grid is not None:
             patient.grid.close()
 
 
-def _checked(name: str, look: Callable[[_Patient], str], advice: str, patient: _Patient) -> Check:
+def _checked(step: _Step, patient: _Patient) -> Check:
+    if first := next((name for name in step.needs if name in patient.ill), ""):
+        return Check(step.name, False, f"not tried: it needs what {first} says")
     try:
-        return Check(name, True, look(patient))
+        return Check(step.name, True, step.look(patient))
     except GridError as error:
-        return Check(name, False, str(error), advice)
+        return Check(step.name, False, str(error), step.advice)
     except Exception as error:  # noqa: BLE001 - whatever it is, the doctor has to tell it
-        return Check(name, False, f"{type(error).__name__}: {error}", advice)
+        return Check(step.name, False, f"{type(error).__name__}: {error}", step.advice)
 
 
 # the installation
@@ -231,18 +240,20 @@ def _end(patient: _Patient) -> str:
 
 
 _LOG = "read the hub's log in the runtime directory, and run `gridnb reap`"
-_STEPS: tuple[_Step, ...] = (
-    ("Python", _python, "install Python 3.11 or newer"),
-    ("packages", _packages, "run `pip install --upgrade gridnb`"),
-    ("settings", _settings, "mend ~/.config/dask/gridnb.yaml, or the DASK_GRIDNB__… variable"),
-    ("catalog", _catalog, "mend it, or name another in the setting gridnb.catalog"),
-    ("directories", _directories, "set XDG_RUNTIME_DIR to a directory of yours, on a local disk"),
-    ("ledger", _ledger, "set its mode with chmod 600; `gridnb audit` lists all findings, "
-     "`gridnb reap` settles what lost grids left"),
-    ("certificates", _certificates, "see that the package cryptography fits this machine"),
-    ("hub", _hub, "see that this user may start processes and listen on 127.0.0.1"),
-    ("worker", _worker, _LOG),
-    ("task", _task, _LOG),
-    ("cell", _cell, _LOG),
-    ("end", _end, "run `gridnb reap`"),
+_STEPS = (
+    _Step("Python", _python, "install Python 3.11 or newer"),
+    _Step("packages", _packages, "run `pip install --upgrade gridnb`"),
+    _Step("settings", _settings, "mend ~/.config/dask/gridnb.yaml, or the variable DASK_GRIDNB__…"),
+    _Step("catalog", _catalog, "mend it, or name another in the setting gridnb.catalog",
+          needs=("settings",)),
+    _Step("directories", _directories, "set XDG_RUNTIME_DIR to a directory of yours, on this disk"),
+    _Step("ledger", _ledger, "see `gridnb audit`; a mode is mended with chmod 600, and what lost "
+          "grids left with `gridnb reap`", needs=("settings",)),
+    _Step("certificates", _certificates, "see that the package cryptography fits this machine"),
+    _Step("hub", _hub, "see that this user may start processes and listen on 127.0.0.1",
+          needs=("settings", "directories", "certificates")),
+    _Step("worker", _worker, _LOG, needs=("hub",)),
+    _Step("task", _task, _LOG, needs=("hub", "worker")),
+    _Step("cell", _cell, _LOG, needs=("hub", "worker")),
+    _Step("end", _end, "run `gridnb reap`", needs=("hub",)),
 )  # fmt: skip

@@ -16,6 +16,9 @@ __all__ = ["end_strays", "of_grid", "strays"]
 #: Every process of a grid carries its id in this variable.
 TAG = "GRIDNB_GRID"
 
+#: Where grids leave their things depends on these; a grid of another home is none of ours.
+HOME = ("HOME", "TMPDIR", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+
 #: A hub takes its lock soon after its start; until then it looks like a stray. Seconds.
 YOUTH = 60.0
 
@@ -28,7 +31,10 @@ def _ours() -> Iterator[tuple[psutil.Process, str]]:
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid in kin or process.uids().real != os.getuid():
                 continue
-            grid = process.environ().get(TAG)
+            found = process.environ()
+            grid = found.get(TAG)
+            if any(found.get(name) != os.environ.get(name) for name in HOME):
+                continue
             if grid and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, grid
 

@@ -24,6 +24,9 @@ def bill(arguments: Namespace) -> int:
         accounts = ledger.accounts()
         _check(arguments, accounts, ledger)
         charges = list(ledger.charges(account=arguments.account, grid=arguments.grid))
+        if arguments.grid is None and not arguments.all:
+            present = {(each.name, each.currency): each.period for each in accounts}
+            charges = [each for each in charges if each.period == _period(each, present)]
         later = ledger.adjustments(account=arguments.account, grid=arguments.grid)
     if arguments.account is not None:
         accounts = [each for each in accounts if each.name == arguments.account]
@@ -32,6 +35,10 @@ def bill(arguments: Namespace) -> int:
     else:
         _show(arguments, charges, later, accounts)
     return 0
+
+
+def _period(charge: Charge, present: dict[tuple[str, str], int]) -> int:
+    return present[charge.account, charge.currency]
 
 
 def _check(arguments: Namespace, accounts: list[Account], ledger: Ledger) -> None:

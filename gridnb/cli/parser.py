@@ -162,6 +162,7 @@ def _money(add: _Add) -> None:
     bill = add("bill", "gridnb.cli.money:bill", "what was charged, to the last digit")
     bill.add_argument("--grid", metavar="ID", help="only of this grid")
     bill.add_argument("--account", metavar="NAME", help="only of this budget")
+    bill.add_argument("--all", action="store_true", help="earlier periods of budgets, too")
     bill.add_argument(
         "--by",
         metavar="WHAT",

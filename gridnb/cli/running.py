@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["release", "status"]
 
 #: Seconds that a hub may take to answer: it is on this machine.
-PATIENCE = "10s"
+PATIENCE = "5s"
 NONE = "No grid runs. `%grid connect` in a notebook or gridnb.Grid() in Python starts one."
 
 

@@ -35,6 +35,7 @@ CURRENCY = "GD"
 #: What the notebook asks for.
 REQUEST = {"cores": 8, "regions": "eu"}
 
+_INTERRUPTED = "interrupted"
 _TICK = 0.3
 _LINES = 9
 _WIDE = 120
@@ -54,7 +55,7 @@ _CHECKS = {
 
 
 def run(directory: str, *, as_json: bool = False) -> int:
-    """Run the demo; returns 0, or 1 if it did not get to its end.
+    """Run the demo; returns 0, 1 if it did not get to its end, 130 after Ctrl-C.
 
     Raises
     ------
@@ -130,7 +131,7 @@ class _Show:
 
         self._open()
         self.player.start()
-        failure: str | None = "interrupted"
+        failure: str | None = _INTERRUPTED
         try:
             failure = self._follow()
         except KeyboardInterrupt:
@@ -233,7 +234,7 @@ class _Show:
         self.screen.print(
             Text(f"\nThe demo did not get to its end: {why}; {ended}; see {self.path}"), style="red"
         )
-        return 1
+        return 130 if why == _INTERRUPTED else 1
 
     def _close(self, *, as_json: bool) -> int:
         left = self.watch.processes()
