@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from benchmarks.harness import Row, in_turn, row
@@ -36,14 +37,17 @@ def local_client(*, tls: bool) -> Iterator[Any]:
     if tls:
         options["protocol"] = "tls://"
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", **options) as c,
-        Client(c) as client,
+        LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", **options
+        ) as cluster,
+        Client(cluster) as client,
     ):
         yield client
 
 
 def small_tasks(client: Any, count: int) -> float:
     """Return tasks a second of `count` small tasks."""
+
     def increment(x: int) -> int:
         return x + 1
 
@@ -89,7 +93,7 @@ def run(repeats: int, quick: bool) -> list[Row]:
         ):
             for client in clients:
                 measure(client)
-            values = in_turn(repeats, *(lambda c=c: measure(c) for c in clients))
+            values = in_turn(repeats, *(partial(measure, client) for client in clients))
             for name, theirs in (("LocalCluster with TLS", 1), ("LocalCluster", 2)):
                 found.append(row(case, "throughput", unit, values[0], values[theirs], name))
     return found

@@ -17,7 +17,12 @@ T = TypeVar("T")
 
 
 def catalog(
-    *, term: str = "20s", price: float = 3.6, count: int = 2, provider: str = "local", cores: int = 1
+    *,
+    term: str = "20s",
+    price: float = 3.6,
+    count: int = 2,
+    provider: str = "local",
+    cores: int = 1,
 ) -> Catalog:
     """One priced site on this machine: 3.6 GD an hour is 0.001 GD a second."""
     return Catalog.of(
@@ -30,9 +35,7 @@ def catalog(
                     "owner": "me",
                     "rate_card": {"core_hour": str(price)},
                     "term": term,
-                    "offers": [
-                        {"name": "core", "cores": cores, "memory": "1 GiB", "count": count}
-                    ],
+                    "offers": [{"name": "core", "cores": cores, "memory": "1 GiB", "count": count}],
                 }
             ],
         }

@@ -41,8 +41,8 @@ class UsageMeter(WorkerPlugin):
         if finish == "executing":
             task = self.worker.state.tasks[key]
             run = (task.annotations or {}).get(RUN, "")
-            self._settle_kept()
             self.executing[key] = (run, clock())
+            self._settle_kept()
         elif key in self.executing:
             run, began = self.executing.pop(key)
             self.used[run] += clock() - began

@@ -1,4 +1,4 @@
-"""Every second of a worker is charged once, and the parts add up to the whole, to the last digit."""
+"""Every second of a worker is charged once, and its parts add up, to the last digit."""
 
 from __future__ import annotations
 
