@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -258,9 +259,14 @@ class Grid:
             finally:
                 self.client.announce(run, label, state)
 
-        return Job(self, run, label).start(work)
+        return Job(self.seats, run, label, partial(self.cost_of, run)).start(work)
 
     # money
+
+    def cost_of(self, run: str) -> Money:
+        """Return what a run has cost, up to this moment."""
+        answer = self.cluster.call("run_info", run=run)
+        return Money(Decimal(answer["cost"]), self.currency)
 
     def status(self, *, bill: bool = False) -> dict[str, Any]:
         """Return budget, sites, workers, leases, runs and links as plain data.

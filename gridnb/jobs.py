@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gridnb.cells.call import Run
@@ -14,8 +13,7 @@ from gridnb.errors import CellError
 from gridnb.units import Money
 
 if TYPE_CHECKING:
-    from gridnb.grid import Grid
-    from gridnb.seats import Seat
+    from gridnb.seats import Seat, Seats
 
 __all__ = ["Job", "Output"]
 
@@ -57,10 +55,11 @@ class Job:
         Names it in status and bill.
     """
 
-    def __init__(self, grid: Grid, run: str, label: str) -> None:
+    def __init__(self, seats: Seats, run: str, label: str, cost: Callable[[], Money]) -> None:
         self.id = run
         self.label = label
-        self._grid = grid
+        self._seats = seats
+        self._cost = cost
         self._output = Output()
         self._future: Future[Any] = Future()
         self._seat: Seat | None = None
@@ -86,7 +85,7 @@ class Job:
             raise CellError(f"job {self.label} was cancelled")
         self._seat = seat
         try:
-            return self._grid.seats.run(seat, run, self._output)
+            return self._seats.run(seat, run, self._output)
         finally:
             self._seat = None
 
@@ -133,8 +132,7 @@ class Job:
     @property
     def cost(self) -> Money:
         """What it has cost so far."""
-        answer = self._grid.cluster.call("run_info", run=self.id)
-        return Money(Decimal(answer["cost"]), self._grid.currency)
+        return self._cost()
 
     def done(self) -> bool:
         """Whether it has ended."""

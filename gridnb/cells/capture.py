@@ -96,7 +96,7 @@ def _transformation(shell: Any) -> Callable[[str], str]:
         return shell.transform_cell  # type: ignore[no-any-return]
     from IPython.core.inputtransformer2 import TransformerManager
 
-    return TransformerManager().transform_cell  # type: ignore[no-untyped-call]
+    return TransformerManager().transform_cell
 
 
 @lru_cache(maxsize=4096)

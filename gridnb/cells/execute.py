@@ -222,6 +222,6 @@ def _quiet(code: str) -> bool:
     if ";" not in code:
         return False
     try:
-        return bool(DisplayHook.semicolon_at_end_of_expression(code))  # type: ignore[no-untyped-call]
+        return bool(DisplayHook.semicolon_at_end_of_expression(code))
     except (tokenize.TokenError, SyntaxError):
         return False

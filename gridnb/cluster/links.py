@@ -113,7 +113,7 @@ class LinkTable:
         now = time.monotonic_ns()
         done = max(now, busy) + (int(size / bandwidth * 1e9) if bandwidth else 0)
         _LINK.pack_into(self._map, at, done, total + size, messages + 1, paid + cost)
-        return (done - now) / 1e9 + latency
+        return float((done - now) / 1e9 + latency)
 
     def allow(self, site: str, amount: int) -> None:
         """Raise the site's egress allowance by `amount` nano units that a hold pays for."""

@@ -55,7 +55,7 @@ class SiteThreadPoolExecutor(ThreadPoolExecutor):
         super().__init__(threads, thread_name_prefix="Dask-Default-Threads")
         self._speed = speed
 
-    def submit(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run `fn`, and hold the thread on for what a slower site would have taken."""
         if self._speed >= 1:
             return super().submit(fn, *args, **kwargs)
