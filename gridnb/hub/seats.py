@@ -57,10 +57,7 @@ class Seats:
         HubError
             If no worker is up at these sites.
         """
-        usable = [slot for slot in self.hub.slots.values() if self._usable(slot, sites)]
-        if not usable:
-            where = f" at {' or '.join(sites)}" if sites else ""
-            raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
+        usable = await self._workers(sites)
         if extra:
             usable = [slot for slot in usable if self._lent(slot) < slot.cores]
             if not usable:
@@ -71,13 +68,20 @@ class Seats:
         seat.client, seat.extra = client, extra
         return await self._describe(seat)
 
-    def warm(self, slot: Slot) -> None:
-        """Start a cell process ahead of the first cell."""
-        if not any(seat.slot is slot for seat in self.seats.values()):
-            self._start(slot)
-
-    def _usable(self, slot: Slot, sites: list[str]) -> bool:
-        return slot.state == "running" and (not sites or slot.site.name in sites)
+    async def _workers(self, sites: list[str]) -> list[Slot]:
+        """Return the workers that are up at these sites; waits for those that are starting."""
+        while True:
+            there = [
+                slot
+                for slot in self.hub.slots.values()
+                if slot.state in ("starting", "running") and (not sites or slot.site.name in sites)
+            ]
+            if not there:
+                where = f" at {' or '.join(sites)}" if sites else ""
+                raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
+            if up := [slot for slot in there if slot.state == "running"]:
+                return up
+            await self.hub.changed(1)
 
     def _lent(self, slot: Slot) -> int:
         """Count a worker's seats that are lent for work (an own seat that rests does not count)."""
