@@ -137,7 +137,7 @@ class Grid:
         HubError
             If there is none; names those that run.
         """
-        running = find.hubs()
+        running = [hub for hub in find.hubs() if hub.address is not None]
         fits = [
             hub
             for hub in running
@@ -329,10 +329,13 @@ class Grid:
         """End the grid: release all leases, settle, and wait until its processes have gone."""
         if self._closed:
             return
+        self._closed = True
+        self.seats.close()
+        self.client.close()  # first, or it would complain that its scheduler is gone
         try:
             pid = self.cluster.call("close")["pid"]
         finally:
-            self.disconnect()
+            self.cluster.close()
         _wait_for(pid, self._process)
 
     def __enter__(self) -> Self:

@@ -27,6 +27,8 @@ FREE_EVERY = 30.0
 STALE = 3.0  # real seconds after which a worker's last counts are carried on
 _PATIENCE = 0.5  # seconds that a busy worker has to answer
 _NANO = Decimal("1e-9")
+#: The date of the guard's clock's zero, taken once, so that times stay in order.
+_BOOTED = datetime.now(UTC) - timedelta(seconds=clock())
 
 
 class Biller:
@@ -217,4 +219,5 @@ class Biller:
 
 
 def _wall(t: float) -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=clock() - t)
+    """Turn a time of the guard's clock into a date; the same one always into the same."""
+    return _BOOTED + timedelta(seconds=t)

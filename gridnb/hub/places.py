@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import platformdirs
 from gridnb.errors import HubError
 
 __all__ = ["Place", "places", "private"]
+
+_START = 120.0  # seconds that a hub may take to its lock
 
 
 def private(path: Path) -> Path:
@@ -90,8 +93,20 @@ class Place:
     def lock(self) -> int:
         """Take the lock that says that the hub is alive; returns its descriptor."""
         fd = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise
         return fd
+
+    @property
+    def starting(self) -> bool:
+        """Whether its hub may still be on its way to the lock."""
+        if (self.directory / "lock").exists():
+            return False
+        made = (self.records / "grid.json").stat().st_mtime
+        return self.directory.exists() and time.time() - made < _START
 
     @property
     def alive(self) -> bool:

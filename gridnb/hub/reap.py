@@ -47,6 +47,8 @@ def reap(url: str | None = None) -> list[str]:
     done: list[str] = []
     with Ledger(url or settings().ledger) as ledger:
         for place in places():
+            if place.starting:
+                continue
             try:
                 lock = place.lock()
             except (BlockingIOError, FileNotFoundError):
