@@ -27,24 +27,30 @@ engines[:]["x"] = 1
 """
 
 
+PEERS = (
+    ("plain cell", "", "x + 1", ""),
+    ("client.submit", "", "grid.client.submit(f, 1, pure=False).result()", ""),
+    ("%%px", ENGINE, "%%px\nx + 1", "engines.cluster.stop_cluster_sync()"),
+)
+
+
 def run(repeats: int, quick: bool) -> list[Row]:
-    """Measure; each repeat is the median of a hundred cells, or of twenty if quick."""
-    cells = 20 if quick else 100
+    """Measure a hundred cells for each repeat, or twenty if quick; each peer in a fresh kernel."""
+    cells = repeats * (20 if quick else 100)
+    return [_beside(name, before, code, after, cells) for name, before, code, after in PEERS]
+
+
+def _beside(name: str, before: str, code: str, after: str, cells: int) -> Row:
     with kernel() as warm:
         warm.run(SETUP)
         try:
             warm.run("%%grid\nx + 1")
-            rows = [
-                _compare(warm, "x + 1", "plain cell", cells * repeats),
-                _compare(warm, "grid.client.submit(f, 1, pure=False).result()", "client.submit",
-                         cells * repeats),
-            ]  # fmt: skip
-            warm.run(ENGINE)
-            rows.append(_compare(warm, "%%px\nx + 1", "%%px", cells * repeats))
-            warm.run("engines.cluster.stop_cluster_sync()")
+            warm.run(before)
+            found = _compare(warm, code, name, cells)
+            warm.run(after)
+            return found
         finally:
             warm.run("%grid close")
-    return rows
 
 
 def _compare(warm: Kernel, code: str, name: str, cells: int) -> Row:

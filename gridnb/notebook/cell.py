@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridnb.notebook.session import Ask, Session
     from gridnb.seats import Seat
 
-__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates"]
+__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates", "why_lost"]
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Progress:
 def rates(grid: Grid) -> Rates:
     """Return how a grid counts."""
     catalog = grid.catalog
-    return Rates(grid.currency, catalog.time_scale, catalog.simulated)
+    free = all(site.free for site in catalog.sites)
+    return Rates(grid.currency, catalog.time_scale, catalog.simulated, free)
 
 
 def count_of(shell: Any) -> int:
@@ -129,9 +130,9 @@ def _run(
     """Run a body once; on a seat that was lost before it began there, take another one."""
     try:
         return grid.seats.run(seat, run, sink), seat
-    except CellLost:
+    except CellLost as error:
         if seat.alive or not _never_began(grid, run.id):
-            raise
+            raise why_lost(grid, seat, error) from error
     seat = again()
     return grid.seats.run(seat, run, sink), seat
 
@@ -142,6 +143,22 @@ def _never_began(grid: Grid, run: str) -> bool:
         return not grid.cluster.call("run_info", run=run)["sites"]
     except GridError:
         return False
+
+
+def why_lost(grid: Grid, seat: Seat, error: CellLost) -> CellLost:
+    """Add to the loss of a cell process why its worker ended, if that is the cause."""
+    try:
+        state = grid.status()
+    except GridError:
+        return error
+    worker = next((each for each in state["workers"] if each["name"] == seat.worker), None)
+    # The hub may hear of the end a little later than this connection.
+    if worker is not None and worker["state"] == "running" and worker["term_left"] > 1:
+        return error
+    leases = [each for each in state["leases"] if not worker or each["id"] == worker["lease"]]
+    reasons = [each["reason"] for each in leases if each["reason"]]
+    why = reasons[-1] if reasons else "its paid term is over"
+    return CellLost(f"{error}; worker {seat.worker} was ended: {why}")
 
 
 def _give(cell: Cell, outcome: Outcome | None, sink: CellSink, shell: Any) -> None:

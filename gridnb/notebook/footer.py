@@ -22,6 +22,7 @@ class Rates:
     currency: str
     scale: Decimal
     simulated: bool
+    free: bool = False
 
     def money(self, amount: Decimal) -> Money:
         """Write an amount in this currency."""
@@ -88,7 +89,9 @@ class Footer:
         """Return what stands between the dots."""
         money = self.rates.money
         parts = [", ".join(self.sites) or "the grid", format_seconds(self.seconds)]
-        if self.cost is not None:
+        if self.rates.free:
+            parts.append("free")
+        elif self.cost is not None:
             parts.append(f"{'' if self.exact else '≈ '}{money(self.cost)}")
         if self.left is not None:
             parts.append(f"{money(self.left)} left")

@@ -115,8 +115,8 @@ class Lines:
     def _sites(self, _: argparse.Namespace) -> Any:
         from gridnb.notebook import tables
 
-        grid = self._session.grid
-        if grid is not None:
+        if self._session.grid is not None:
+            grid = self._session.answering()
             return tables.sites(grid.catalog, grid.status())
         from gridnb.catalog import load
         from gridnb.config import settings
@@ -124,10 +124,10 @@ class Lines:
         return tables.sites(load(settings().catalog))
 
     def _quote(self, given: argparse.Namespace) -> Any:
-        return self._session.connected().quote(**request_of(given))
+        return self._session.answering().quote(**request_of(given))
 
     def _request(self, given: argparse.Namespace) -> Any:
-        self._session.connected()
+        self._session.answering()
         lease = self._session.lease(request_of(given))
         rate = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
         lines = ", ".join(f"{each.count} × {each.site} {each.offer}" for each in lease.quote.lines)
@@ -136,24 +136,24 @@ class Lines:
         return lease
 
     def _scale(self, given: argparse.Namespace) -> None:
-        grid = self._session.connected()
+        grid = self._session.answering()
         count = grid.scale(_numbers(given.numbers))
         self._say(f"{count} worker{'' if count == 1 else 's'}")
 
     def _status(self, _: argparse.Namespace) -> Any:
         from gridnb.notebook import tables
 
-        return tables.status(self._session.connected().status(bill=True))
+        return tables.status(self._session.answering().status(bill=True))
 
     def _meter(self, _: argparse.Namespace) -> Any:
         from gridnb.notebook import tables
 
-        return tables.meter(self._session.connected().status(bill=True))
+        return tables.meter(self._session.answering().status(bill=True))
 
     def _bill(self, given: argparse.Namespace) -> Any:
         from gridnb.notebook import tables
 
-        grid = self._session.connected()
+        grid = self._session.answering()
         columns = [name for name in given.by.replace(" ", "").split(",") if name]
         try:
             return tables.bill(grid.bill(), columns, grid.status()["grid"])
@@ -166,7 +166,7 @@ class Lines:
         from gridnb.notebook import tables
         from gridnb.units import parse_money
 
-        grid = self._session.connected()
+        grid = self._session.answering()
         if given.cap == "reset":
             with Ledger(settings().ledger) as ledger:
                 ledger.reset(grid.account, grid.currency)
@@ -177,7 +177,7 @@ class Lines:
         return tables.budget(grid.status(bill=True))
 
     def _release(self, given: argparse.Namespace) -> None:
-        grid = self._session.connected()
+        grid = self._session.answering()
         lease = given.lease
         if lease is not None and not lease.startswith(grid.id):
             lease = f"{grid.id}-{lease}"
@@ -191,7 +191,7 @@ class Lines:
         self._say(f"released {names} · {spent} spent so far")
 
     def _close(self, _: argparse.Namespace) -> None:
-        name = self._session.connected().id
+        name = self._session.answering().id
         self._session.close()
         self._say(f"grid {name} has ended; nothing of it runs or costs any more")
 

@@ -103,7 +103,8 @@ class GridMagics(Magics):
             if given.into is not None and not given.into.isidentifier():
                 raise RequestError(f"--into: {given.into!r} is no name; write one, like result")
             ask = Ask(request_of(given))
-            ask.parsed()
+            if not ask.bare:
+                ask.parsed()
             first = f"%%grid {text}".rstrip()
             cell = Cell(body, first, ask, given.into, given.quiet, mapped)
             self._connect(cell)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.errors import GridError, HubError, RequestError
+from gridnb.errors import CellLost, GridError, HubError, RequestError
 from gridnb.notebook import html
-from gridnb.notebook.cell import Cell, Progress, count_of, label, rates
+from gridnb.notebook.cell import Cell, Progress, count_of, label, rates, why_lost
 from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.sinks import CellSink, HeldSink
@@ -297,6 +297,9 @@ class _Map:
         began, outcome = time.monotonic(), None
         try:
             outcome = self.grid.seats.run(seat, self._run_of(n), self._sinks[n])
+        except CellLost as error:
+            self._fail(n, why_lost(self.grid, seat, error))
+            raise
         except BaseException as error:
             self._fail(n, error)
             raise

@@ -96,6 +96,24 @@ class Session:
             raise HubError("this notebook is not connected to a grid; run `%grid connect` first")
         return self.grid
 
+    def answering(self) -> Grid:
+        """Return the grid, if its hub is still there; a lost one would be waited for in vain.
+
+        Raises
+        ------
+        HubError
+            If there is none, or its hub is gone.
+        """
+        from gridnb.hub.places import Place
+
+        grid = self.connected()
+        if not Place.of(grid.id).alive:
+            raise HubError(
+                f"grid {grid.id} has ended, or its hub was lost; its money is settled by itself, "
+                "and `%grid connect` begins a new one"
+            )
+        return grid
+
     def account(self) -> str:
         """Return the default account: the notebook's path."""
         from gridnb.grid import default_account
@@ -150,8 +168,9 @@ class Session:
         if grid is None:
             return
         try:
-            grid.status()
+            self.answering()
         except HubError:
+            atexit.unregister(grid.disconnect)
             grid.disconnect()
             self._set(None)
 
@@ -241,7 +260,7 @@ class Session:
 
     def sites(self, ask: Ask, say: Say) -> list[str]:
         """Make sure that workers are up which meet `ask`; returns the sites where they are."""
-        grid, request = self.connected(), ask.parsed()
+        grid, request = self.answering(), ask.parsed()
         state = grid.status()
         allowed = self._allowed(grid, request)
         fit = [w for w in state["workers"] if self._usable(w, state, request, allowed)]

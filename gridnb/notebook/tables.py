@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.broker.request import size_text
 from gridnb.notebook import html
 from gridnb.units import Money, format_bytes, format_seconds
 
@@ -68,6 +67,10 @@ def _tags(grid: dict[str, Any]) -> list[tuple[str, str]]:
     return _simulated(grid["simulated"], Decimal(grid["time_scale"]))
 
 
+def _memory(size: int) -> str:
+    return format_bytes(size).replace(".00 ", " ")
+
+
 def _simulated(simulated: bool, scale: Decimal) -> list[tuple[str, str]]:
     if not simulated:
         return []
@@ -91,7 +94,7 @@ def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
                     *((site.name, site.owner, site.region) if n == 0 else ("", "", "")),
                     offer.name,
                     offer.cores,
-                    size_text(offer.memory),
+                    _memory(offer.memory),
                     f"{offer.speed.normalize():f}",
                     "free" if site.free else f"{price}",
                     format_seconds(offer.start_delay),
@@ -103,7 +106,7 @@ def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
     numbers = "cores|memory|speed|per hour|starts in|at most|up"
     return View(
         f"Catalog {catalog.name}",
-        [f"{len(catalog.sites)} sites"],
+        [f"{len(catalog.sites)} site{'s' if len(catalog.sites) > 1 else ''}"],
         [_part(head, rows, numbers)],
         _simulated(catalog.simulated, catalog.time_scale),
         data=catalog,
@@ -127,7 +130,7 @@ def quote(found: Quote) -> View:
             line.region,
             line.count,
             line.cores * line.count,
-            size_text(line.memory * line.count),
+            _memory(line.memory * line.count),
             f"{line.speed.normalize():f}",
             format_seconds(line.start_delay),
             line.rate,
@@ -158,7 +161,7 @@ def status(state: dict[str, Any]) -> View:
             w["site"],
             w["state"],
             w["cores"],
-            size_text(w["memory"]),
+            _memory(w["memory"]),
             _money(w["rate"], currency),
             format_seconds(round(w["up"])),
             format_seconds(round(w["term_left"])),

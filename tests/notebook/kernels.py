@@ -104,8 +104,10 @@ def kernel(**environment: str) -> Iterator[Kernel]:
     )
     made = Kernel(manager, client)
     try:
-        yield made
-        made.run("%grid close")
+        try:
+            yield made
+        finally:
+            made.run("%grid close")
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

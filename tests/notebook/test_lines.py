@@ -150,3 +150,30 @@ def test_a_bare_cell_uses_the_settings():
         reply = fresh.ok("%%grid --sites alpha\n1")
         assert "of 3.00 GD" in reply.of("display_data")
         assert fresh.value("len(grid.status()['workers'])") == "1"
+
+
+def test_a_lost_hub_is_told_at_once_and_connect_begins_a_new_grid():
+    with kernel(GRIDNB_NOTEBOOK="/notebooks/lost.ipynb") as book:
+        book.ok("%load_ext gridnb")
+        book.ok("%grid connect demo --budget 5 GD")
+        book.ok("import os, signal, time; os.kill(grid.status()['grid']['pid'], signal.SIGKILL)")
+        book.ok("time.sleep(0.5)")
+        for code in ("%grid status", "%%grid\n1"):
+            reply = book.run(code)
+            assert reply.error.startswith("HubError: ") and "`%grid connect` begins" in reply.error
+        assert book.ok("%grid connect").of("display_data").startswith("connected to grid")
+
+
+def test_a_map_keeps_what_was_done_when_the_budget_ends():
+    with kernel(GRIDNB_NOTEBOOK="/notebooks/small.ipynb") as book:
+        book.ok("%load_ext gridnb")
+        book.ok("%grid connect demo --budget 0.035 GD")
+        reply = book.run(
+            "%%grid --sites gamma --cores 1 --map n=range(60) --into part\n"
+            "import time\ntime.sleep(0.5)\nn"
+        )
+        assert reply.status == "error" and "was ended: " in reply.error
+        assert "the budget" in reply.error and "are in part" in reply.error
+        done = int(book.value("len(part)"))
+        assert 0 < done < 60
+        assert book.value("part == list(range(len(part)))") == "True"
