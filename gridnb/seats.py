@@ -31,6 +31,7 @@ class Seat:
     id: int
     worker: str
     site: str
+    lease: str
     rate: Decimal
     cores: int
     connection: CellConnection
@@ -56,16 +57,18 @@ class Seats:
         self._idle: list[Seat] = []
         self._given_back = threading.Condition()
 
-    def _take(self, sites: Sequence[str], *, extra: bool) -> Seat | None:
+    def _take(self, sites: Sequence[str], lease: str | None, *, extra: bool) -> Seat | None:
         """Ask for a seat; None if all cores have one."""
         try:
-            return self._ask(sites, extra=extra)
+            return self._ask(sites, lease, extra=extra)
         except CellError:
             # Its process had ended and the hub had not heard of it yet.
-            return self._ask(sites, extra=extra)
+            return self._ask(sites, lease, extra=extra)
 
-    def _ask(self, sites: Sequence[str], *, extra: bool) -> Seat | None:
-        answer = self._call("seat", client=self._client, sites=list(sites), extra=extra)
+    def _ask(self, sites: Sequence[str], lease: str | None, *, extra: bool) -> Seat | None:
+        answer = self._call(
+            "seat", client=self._client, sites=list(sites), lease=lease, extra=extra
+        )
         if answer.get("busy"):
             return None
         tls = self._tls
@@ -84,6 +87,7 @@ class Seats:
             id=answer["seat"],
             worker=answer["worker"],
             site=answer["site"],
+            lease=answer["lease"],
             rate=Decimal(answer["rate"]),
             cores=answer["cores"],
             connection=connection,
@@ -94,8 +98,8 @@ class Seats:
         seat = self._own
         return seat if seat is not None and seat.alive else None
 
-    def own(self, sites: Sequence[str] = ()) -> Seat:
-        """Return the notebook's seat, at one of `sites` if any are named.
+    def own(self, sites: Sequence[str] = (), lease: str | None = None) -> Seat:
+        """Return the notebook's seat, at one of `sites` and in `lease` if they are named.
 
         Raises
         ------
@@ -103,18 +107,24 @@ class Seats:
             If no worker is up there.
         """
         seat = self._own
-        if seat is not None and (not seat.alive or (sites and seat.site not in sites)):
+        fits = (
+            seat is not None
+            and seat.alive
+            and (not sites or seat.site in sites)
+            and lease in (None, seat.lease)
+        )
+        if seat is not None and not fits:
             self._leave(seat)
             seat = None
         if seat is None:
-            seat = self._own = self._take(sites, extra=False)
+            seat = self._own = self._take(sites, lease, extra=False)
         assert seat is not None
         return seat
 
     @contextmanager
     def borrow(self, sites: Sequence[str] = ()) -> Iterator[Seat]:
         """Lend another seat for one run; waits while every core has one."""
-        while (seat := self._resting(sites) or self._take(sites, extra=True)) is None:
+        while (seat := self._resting(sites) or self._take(sites, None, extra=True)) is None:
             with self._given_back:
                 self._given_back.wait(_POLL)
         try:

@@ -181,10 +181,14 @@ class Calls:
     # cells
 
     async def seat(
-        self, client: str, sites: list[str] | None = None, extra: bool = False
+        self,
+        client: str,
+        sites: list[str] | None = None,
+        lease: str | None = None,
+        extra: bool = False,
     ) -> dict[str, Any]:
         """Lend a cell process."""
-        return await self.seats.take(client, sites=sites or [], extra=extra)
+        return await self.seats.take(client, sites=sites or [], lease=lease, extra=extra)
 
     async def unseat(self, client: str, seat: int) -> dict[str, Any]:
         """Give a cell process back."""

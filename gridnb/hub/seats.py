@@ -46,7 +46,9 @@ class Seats:
         self._ids = itertools.count(1)
         hub.on_event.append(self._event)
 
-    async def take(self, client: str, *, sites: list[str], extra: bool) -> dict[str, Any]:
+    async def take(
+        self, client: str, *, sites: list[str], lease: str | None, extra: bool
+    ) -> dict[str, Any]:
         """Lend a seat at the worker with the most room.
 
         A client's own seat is always granted; `extra` ones only while there are cores
@@ -57,7 +59,7 @@ class Seats:
         HubError
             If no worker is up at these sites.
         """
-        usable = await self._workers(sites)
+        usable = await self._workers(sites, lease)
         if extra:
             usable = [slot for slot in usable if self._lent(slot) < slot.cores]
             if not usable:
@@ -68,8 +70,8 @@ class Seats:
         seat.client, seat.extra = client, extra
         return await self._describe(seat)
 
-    async def _workers(self, sites: list[str]) -> list[Slot]:
-        """Return the workers that are up at these sites; waits for those that are starting."""
+    async def _workers(self, sites: list[str], lease: str | None) -> list[Slot]:
+        """Return the workers that are up at these sites; waits for those that start."""
         while True:
             there = [
                 slot
@@ -78,6 +80,7 @@ class Seats:
             ]
             if not there:
                 where = f" at {' or '.join(sites)}" if sites else ""
+                where += f" in lease {lease}" if lease else ""
                 raise HubError(f"no worker is up{where}; ask for one with `%grid request`")
             if up := [slot for slot in there if slot.state == "running"]:
                 return up
