@@ -76,7 +76,9 @@ class Seats:
             there = [
                 slot
                 for slot in self.hub.slots.values()
-                if slot.state in ("starting", "running") and (not sites or slot.site.name in sites)
+                if slot.state in ("starting", "running")
+                and (not sites or slot.site.name in sites)
+                and lease in (None, slot.lease)
             ]
             if not there:
                 where = f" at {' or '.join(sites)}" if sites else ""
