@@ -115,7 +115,9 @@ class CellConnection:
         self._lock = threading.Lock()
         self._remotes: weakref.WeakValueDictionary[str, Remote] = weakref.WeakValueDictionary()
         self._drops: list[str] = []
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_read, self._wake_write = os.pipe()
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
         self._labelled: set[str] = set()
         self._space: dict[str, Any] = {}
 
@@ -346,6 +348,9 @@ class _Talk:
                     show(header["data"], header["metadata"])
             case "need":
                 self._send_blobs(header["digests"], channel)
+            case "stopped":
+                # It has obeyed; what comes back may take its time.
+                self._end = None
             case "refused":
                 raise CaptureError(header["text"])
             case "outcome":

@@ -95,8 +95,13 @@ class Executor:
                 with self._may_interrupt():
                     try:
                         self._execute(body, module.__dict__, done)
-                    finally:
+                    except KeyboardInterrupt:
+                        # Who interrupts wants it back now, from a slow site too.
+                        raise
+                    except BaseException:
                         self._hold_on(time.monotonic() - started)
+                        raise
+                    self._hold_on(time.monotonic() - started)
             except BaseException as error:  # noqa: BLE001 - the body's, part of the outcome
                 done.error = error
                 done.rendered = self._render(error, body)

@@ -81,6 +81,7 @@ class Runner:
         finally:
             self._outbox.send = None
         if isinstance(done.error, KeyboardInterrupt):
+            channel.send({"op": "stopped", "run": run})
             self._dask.cancel()
         back = Giveback(
             space,

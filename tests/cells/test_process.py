@@ -209,6 +209,42 @@ def test_speed_below_one_takes_longer_and_can_be_interrupted(tmp_path: Path) -> 
         assert said[0].assigned["x"] == 1
 
 
+def test_interrupt_of_a_body_at_a_slow_site_does_not_wait(tmp_path: Path) -> None:
+    with cell_process(tmp_path, speed=0.001) as site:
+        # Killed, not waited for, were it to hold on for the time that the body took.
+        run = Run("r", "x = 1\nprint('on', flush=True)\nimport time\ntime.sleep(60)", {})
+        run.on_stuck = site.process.kill
+        connection = site.connect()
+        thread, said = start(connection, run)
+        time.sleep(0.3)
+        connection.interrupt()
+        thread.join(20)
+        assert said[0].error_name == "KeyboardInterrupt"
+        assert said[0].assigned["x"] == 1
+
+
+SLOW_RETURN = """
+import time
+class Slow:
+    def __reduce__(self):
+        time.sleep(1)
+        return int, (7,)
+slow = Slow()
+print("on", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_takes_long_to_come_back_after_an_interrupt_does_come(own: Site) -> None:
+    run = Run("r", SLOW_RETURN, {}, patience=0.5, on_stuck=own.process.kill)
+    connection = own.connect()
+    thread, said = start(connection, run)
+    connection.interrupt()
+    thread.join(20)
+    assert said[0].error_name == "KeyboardInterrupt"
+    assert said[0].assigned["slow"] == 7
+
+
 def test_kernel_that_goes_away_interrupts_its_run(site: Site) -> None:
     gone = site.connect()
     thread, _ = start(gone, Run("r", "print('on', flush=True)\nimport time\ntime.sleep(600)", {}))
