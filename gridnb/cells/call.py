@@ -375,6 +375,7 @@ class _Talk:
             header["metadata"],
         )
         outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
+        outcome.threads = header["threads"]
         outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
         outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]
         payload = self.connection.loads(

@@ -44,6 +44,8 @@ class Outcome:
         Names whose values were too large to be compared.
     sent_bytes, received_bytes
         On the wire.
+    threads
+        Names of threads of the body that go on at the site.
     seconds, cpu_seconds
         That the body took; with its children.
     """
@@ -63,6 +65,7 @@ class Outcome:
     rebound: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
     unlooked: list[str] = field(default_factory=list)
+    threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
     received_bytes: int = 0
     seconds: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 import types
 import uuid
 from collections.abc import Callable
@@ -75,11 +76,9 @@ class Runner:
         space.update(before)
         names = header["returns"] == "names"
         tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
-        self._outbox.send = lambda message: channel.send({**message, "run": run})
-        try:
-            done = self._execute(header, module)
-        finally:
-            self._outbox.send = None
+        self._outbox.open(lambda message: channel.send({**message, "run": run}))
+        threads = set(threading.enumerate())
+        done = self._execute(header, module)
         if isinstance(done.error, KeyboardInterrupt):
             channel.send({"op": "stopped", "run": run})
             self._dask.cancel()
@@ -96,7 +95,7 @@ class Runner:
         answer, out = back.build(done, names=names)
         # Futures among the values live on until the kernel's own client has them.
         self._keep = [space, done]
-        return {**answer, "run": run}, out
+        return {**answer, "run": run, "threads": _left(threads, space)}, out
 
     def _prepare(self, header: dict[str, Any]) -> None:
         self._store.drop(header.get("drops", ()))
@@ -148,7 +147,7 @@ class Runner:
         done = self._executor.run(body, module)
         if os.getpid() == pid:
             self._descriptors.drain()
-            self._outbox.flush()
+            self._outbox.close()
         return done
 
     def answer(self, header: dict[str, Any]) -> Answer:
@@ -165,6 +164,19 @@ class Runner:
             return {"op": "refused", "text": f"the value cannot be brought here: {error}"}, []
         readonly = [view.readonly for view in buffers]
         return {"op": "fetched", "readonly": readonly}, [stream, *buffers]
+
+
+def _left(before: set[threading.Thread], space: dict[str, Any]) -> list[str]:
+    """Names of new threads that still run code of the cell."""
+    frames = sys._current_frames()
+    found = []
+    for thread in set(threading.enumerate()) - before:
+        frame = frames.get(thread.ident or 0)
+        while frame is not None and frame.f_globals is not space:
+            frame = frame.f_back
+        if frame is not None:
+            found.append(thread.name)
+    return sorted(found)
 
 
 def _mentions(header: dict[str, Any]) -> list[bytes]:

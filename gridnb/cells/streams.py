@@ -12,6 +12,7 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +21,18 @@ __all__ = ["Descriptors", "Outbox", "Stream"]
 _EVERY = 0.02
 _MOST = 32 * 1024
 _TEXT = 256 * 1024
+_LATE = 200  # messages that are kept for the next run
 
 
 class Outbox:
-    """Sends what is written: the first of a burst at once, the rest together."""
+    """Sends what is written: the first of a burst at once, the rest together.
+
+    What threads and children of a body write when it has ended waits for the next run.
+    """
 
     def __init__(self) -> None:
-        self.send: Callable[[dict[str, Any]], None] | None = None
+        self._send: Callable[[dict[str, Any]], None] | None = None
+        self._late: deque[dict[str, Any]] = deque(maxlen=_LATE)
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._name = ""
@@ -34,6 +40,20 @@ class Outbox:
         self._size = 0
         self._sent = 0.0
         threading.Thread(target=self._later, name="gridnb-outbox", daemon=True).start()
+
+    def open(self, send: Callable[[dict[str, Any]], None]) -> None:
+        """Send to a run from now on, first what has come too late for the one before."""
+        with self._lock:
+            self.flush()
+            self._send = send
+            while self._late and self._send is not None:
+                self._give(self._late.popleft())
+
+    def close(self) -> None:
+        """End that."""
+        with self._lock:
+            self.flush()
+            self._send = None
 
     def write(self, name: str, text: str) -> None:
         """Add text of ``stdout`` or ``stderr``."""
@@ -66,12 +86,14 @@ class Outbox:
                 self._give({"op": "stream", "name": name, "text": text[start : start + _TEXT]})
 
     def _give(self, header: dict[str, Any]) -> None:
-        if self.send is not None:
-            try:
-                self.send(header)
-            except OSError:
-                # The kernel is gone; the reader of the connection sees it too and ends the run.
-                self.send = None
+        if self._send is None:
+            self._late.append(header)
+            return
+        try:
+            self._send(header)
+        except OSError:
+            # The kernel is gone; the reader of the connection sees it too and ends the run.
+            self._send = None
 
     def _later(self) -> None:
         while True:

@@ -190,6 +190,11 @@ def notes(outcome: Outcome) -> list[str]:
         found.append(
             f"stayed at the site: {', '.join(outcome.remote)} (use it in %%grid, or .fetch() it)"
         )
+    if outcome.threads:
+        found.append(
+            f"goes on at the site: {', '.join(outcome.threads)} (what it changes stays there; "
+            "what it prints comes with the next cell there)"
+        )
     if outcome.unlooked:
         found.append(f"too large to look for changes: {', '.join(outcome.unlooked)}")
     return found

@@ -284,6 +284,34 @@ def test_output_of_children_and_c_code(notebook: Notebook) -> None:
     assert notebook.sink.err == "e\n"
 
 
+THREAD = """
+import threading
+go, said = threading.Event(), threading.Event()
+def late():
+    go.wait()
+    print("from the thread")
+    said.set()
+thread = threading.Thread(target=late, name="mine")
+thread.start()
+"""
+
+
+def test_thread_that_goes_on_is_named_and_what_it_prints_comes_later(notebook: Notebook) -> None:
+    outcome = notebook.grid(THREAD + "threading.Timer(0.2, go.set).start()")
+    assert outcome.threads == ["mine"]
+    assert notebook.sink.out == ""
+    time.sleep(1)
+    outcome = notebook.grid("said.is_set()")
+    assert outcome.value is True
+    assert outcome.threads == []
+    assert notebook.sink.out == "from the thread\n"
+
+
+def test_thread_that_has_ended_is_not_named(notebook: Notebook) -> None:
+    assert notebook.grid(THREAD + "go.set()\nthread.join()").threads == []
+    assert notebook.sink.out == "from the thread\n"
+
+
 def test_fork_in_a_body(notebook: Notebook) -> None:
     notebook.grid(
         "import os\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n"
