@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gridnb.cells.capture import hidden
 from gridnb.cells.frames import Buffer, Channel, connect
-from gridnb.cells.outcome import Outcome, make_error
+from gridnb.cells.outcome import Outcome, add_note, make_error
 from gridnb.cells.outcome import apply as apply
 from gridnb.cells.pack import Packed, pack
 from gridnb.cells.pickles import BLOB, dump, load, loading
@@ -388,6 +389,23 @@ class _Talk:
             outcome.rendered = header["rendered"]
             outcome.error_name, outcome.error_text = described["name"], described["text"]
             outcome.error = make_error(payload["error"], described, outcome.rendered)
+            self._hint(outcome.error)
+
+    def _hint(self, error: BaseException) -> None:
+        """Say so if a name that the cell missed is known here: it did not travel."""
+        name = getattr(error, "name", None)
+        if not isinstance(error, NameError) or name not in self.run.namespace:
+            return
+        if hidden(name, self.run.namespace, self.run.shell):
+            why = "it is IPython's own; bind its value to a name of yours first"
+        elif name not in self.packed.names:
+            why = (
+                "a cell takes along the names that it reads, but not those in strings, eval() or "
+                f"globals(); put a line that is only `{name};` into the cell"
+            )
+        else:
+            return
+        add_note(error, f"{name!r} is in the notebook and did not travel: {why}")
 
 
 def _future_flags(shell: Any) -> int:

@@ -11,7 +11,7 @@ from gridnb.cells.changes import update
 from gridnb.cells.nodes import Node
 from gridnb.errors import CellError, ReturnError
 
-__all__ = ["Outcome", "RemoteFailure", "apply", "make_error"]
+__all__ = ["Outcome", "RemoteFailure", "add_note", "apply", "make_error"]
 
 
 class RemoteFailure(CellError):
@@ -131,6 +131,15 @@ def make_error(
         # A class with slots: it shows its local traceback.
         return error
     return error
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a line to an error, below its traceback as the site rendered it, too."""
+    error.add_note(text)
+    render = getattr(error, "_render_traceback_", None)
+    if render is not None:
+        lines = [*render(), text]
+        error._render_traceback_ = lambda *_: lines  # type: ignore[attr-defined]
 
 
 def _stand_in(described: dict[str, Any]) -> BaseException:

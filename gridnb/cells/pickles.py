@@ -97,8 +97,10 @@ def _make_exception(kind: type[BaseException], args: tuple[Any, ...]) -> BaseExc
 
 
 def _set_exception(error: BaseException, state: tuple[Any, ...]) -> None:
-    own, error.__cause__, error.__context__, error.__suppress_context__ = state
+    own, error.__cause__, error.__context__, error.__suppress_context__, name = state
     error.__dict__.update(own)
+    if isinstance(error, NameError | AttributeError):
+        error.name = name
 
 
 class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -183,6 +185,7 @@ def _reduce_exception(error: BaseException) -> Any:
         error.__cause__,
         error.__context__,
         error.__suppress_context__,
+        error.name if isinstance(error, NameError | AttributeError) else None,
     )
     reduced = error.__reduce_ex__(4)
     plain = isinstance(reduced, tuple) and reduced[0] is type(error)

@@ -162,11 +162,12 @@ def why_lost(grid: Grid, seat: Seat, error: CellLost) -> CellLost:
 
 
 def _give(cell: Cell, outcome: Outcome | None, sink: CellSink, shell: Any) -> None:
-    if outcome is None or not outcome.has:
+    if outcome is None:
         return
-    if sink.shown is not None:
+    if outcome.has and sink.shown is not None:
         sink.value(outcome.value)
-    if cell.into:
+    if cell.into and outcome.ok:
+        # None if there is no value; an older one must not pass for this cell's.
         shell.user_ns[cell.into] = outcome.value
 
 

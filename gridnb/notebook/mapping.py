@@ -233,13 +233,12 @@ class _Map:
         kept = f"{len(self._outcomes_ok())} of {len(self.values)} results are in "
         kept += self.cell.into or "no name (--into NAME keeps them)"
         text = f"--map: {self.name} = {value}, value {n + 1} of {len(self.values)}; {kept}"
-        error.add_note(text)
-        render = getattr(error, "_render_traceback_", None)
-        if render is not None:
-            lines = [*render(), text]
-            error._render_traceback_ = lambda *_: lines  # type: ignore[attr-defined]
-        elif isinstance(error, GridError):
+        if isinstance(error, GridError) and not hasattr(error, "_render_traceback_"):
             error.args = (f"{error} ({text})", *error.args[1:])
+        else:
+            from gridnb.cells.outcome import add_note
+
+            add_note(error, text)
         return error
 
     def _short(self, n: int) -> str:

@@ -482,6 +482,24 @@ def test_map_reuses_the_pickle(connection: CellConnection) -> None:
     assert all(not outcome.assigned for outcome in got)
 
 
+@pytest.mark.parametrize(
+    "body", ["eval('secret')", "def f():\n    return eval('secret')\nf()", "_"]
+)
+def test_name_that_did_not_travel_is_explained(notebook: Notebook, body: str) -> None:
+    notebook.plain("secret, _ = 1, 2")
+    error = notebook.grid(body).error
+    assert isinstance(error, NameError)
+    assert error.name in ("secret", "_")
+    assert "is in the notebook and did not travel" in error.__notes__[0]
+    assert error.__notes__[0] in bare(error._render_traceback_())  # type: ignore[attr-defined]
+
+
+def test_name_that_nobody_knows_is_not_explained(notebook: Notebook) -> None:
+    error = notebook.grid("nowhere").error
+    assert isinstance(error, NameError)
+    assert not hasattr(error, "__notes__")
+
+
 def test_broken_exceptions_still_come(notebook: Notebook) -> None:
     notebook.plain(
         "class Odd(ValueError):\n    def __reduce__(self):\n        raise TypeError('no')"

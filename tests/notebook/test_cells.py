@@ -90,6 +90,12 @@ def test_into_names_the_result(grid):
     assert grid.value("answer") == "42"
 
 
+def test_into_is_none_without_a_result(grid):
+    grid.ok("stale = 1")
+    grid.ok("%%grid --into stale\nother = 2")
+    assert grid.value("stale is None") == "True"
+
+
 def test_what_stays_and_what_is_rebound_is_said(grid):
     reply = grid.ok("%%grid\nstays = (i for i in [1])")
     assert "stayed at the site: stays" in reply.line
