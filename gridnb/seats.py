@@ -107,13 +107,7 @@ class Seats:
             If no worker is up there.
         """
         seat = self._own
-        fits = (
-            seat is not None
-            and seat.alive
-            and (not sites or seat.site in sites)
-            and lease in (None, seat.lease)
-        )
-        if seat is not None and not fits:
+        if seat is not None and not (seat.alive and _fits(seat, sites, lease)):
             self._leave(seat)
             seat = None
         if seat is None:
@@ -122,9 +116,9 @@ class Seats:
         return seat
 
     @contextmanager
-    def borrow(self, sites: Sequence[str] = ()) -> Iterator[Seat]:
+    def borrow(self, sites: Sequence[str] = (), lease: str | None = None) -> Iterator[Seat]:
         """Lend another seat for one run; waits while every core has one."""
-        while (seat := self._resting(sites) or self._take(sites, None, extra=True)) is None:
+        while (seat := self._resting(sites, lease) or self._take(sites, lease, extra=True)) is None:
             with self._given_back:
                 self._given_back.wait(_POLL)
         try:
@@ -137,10 +131,10 @@ class Seats:
             else:
                 self._leave(seat)
 
-    def _resting(self, sites: Sequence[str]) -> Seat | None:
+    def _resting(self, sites: Sequence[str], lease: str | None) -> Seat | None:
         with self._given_back:
             for seat in self._idle:
-                if seat.alive and (not sites or seat.site in sites):
+                if seat.alive and _fits(seat, sites, lease):
                     self._idle.remove(seat)
                     return seat
         return None
@@ -178,3 +172,7 @@ class Seats:
             seat.connection.close()
         self._idle.clear()
         self._own = None
+
+
+def _fits(seat: Seat, sites: Sequence[str], lease: str | None) -> bool:
+    return (not sites or seat.site in sites) and lease in (None, seat.lease)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridnb.cells.outcome import Outcome
     from gridnb.cells.pack import Packed
     from gridnb.grid import Grid
-    from gridnb.notebook.session import Session
+    from gridnb.notebook.session import Places, Session
     from gridnb.seats import Seat
 
 __all__ = ["run_map"]
@@ -44,9 +44,9 @@ def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer],
     name, expression = cell.mapped
     values = _values(expression, shell)
     say = Progress(shell, cell.quiet)
-    sites = session.sites(cell.ask, say)
+    places = session.places(cell.ask, say)
     grid = session.connected()
-    mapping = _Map(grid, cell, shell, name, values, sites)
+    mapping = _Map(grid, cell, shell, name, values, places)
     title = label(count_of(shell), cell.body)
     grid.client.announce(mapping.run, title, "running")
     state = "failed"
@@ -102,14 +102,14 @@ class _Map:
     """The values, the threads that take them one by one, and what came of them."""
 
     def __init__(
-        self, grid: Grid, cell: Cell, shell: Any, name: str, values: list[Any], sites: list[str]
+        self, grid: Grid, cell: Cell, shell: Any, name: str, values: list[Any], places: Places
     ) -> None:
         from gridnb.cells.pack import pack
         from gridnb.config import settings
 
         self._fetch_limit = settings().fetch_limit
         self.grid, self.cell, self.shell = grid, cell, shell
-        self.name, self.values, self.sites = name, values, sites
+        self.name, self.values, self.places = name, values, places
         self.run = grid.new_run()
         self.used: set[str] = set()
         self.seconds = 0.0
@@ -164,12 +164,16 @@ class _Map:
         if not self.values:
             return
         workers = self.grid.status()["workers"]
-        up = [w for w in workers if w["state"] == "running" and w["site"] in self.sites]
+        up = [w for w in workers if w["state"] == "running" and self._fits(w)]
         cores = max(sum(each["cores"] for each in up), 1)
         for n in range(len(self._threads), min(cores, len(self.values))):
             thread = threading.Thread(target=self._take, name=f"gridnb-map-{n}", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def _fits(self, worker: dict[str, Any]) -> bool:
+        lease = self.places.lease
+        return worker["site"] in self.places.sites and lease in (None, worker["lease"])
 
     def _watch(self, began: float, say: Progress) -> None:
         grown, shown = 0.0, began + SHOW_AFTER - SHOW_EVERY
@@ -277,7 +281,7 @@ class _Map:
 
     def _take(self) -> None:
         try:
-            with self.grid.seats.borrow(self.sites) as seat:
+            with self.grid.seats.borrow(self.places.sites, self.places.lease) as seat:
                 while (n := self._value(seat)) is not None:
                     self._one(seat, n)
         except BaseException as error:  # noqa: BLE001 - the main thread raises it

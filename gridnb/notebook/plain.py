@@ -61,7 +61,7 @@ class PlainCells:
                 return
             self._run = grid.new_run()
             if not grid.cluster.observed:
-                self._session.sites(Ask(), Progress(self._shell, quiet=False))
+                self._session.places(Ask(), Progress(self._shell, quiet=False))
             self._began = time.monotonic()
             grid.client.tag = self._run
             grid.client.announce(self._run, self._label(), "running")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gridnb.seats import Seat
     from gridnb.units import Money
 
-__all__ = ["Ask", "Session"]
+__all__ = ["Ask", "Places", "Session"]
 
 #: Called with what is going on, for the user to read.
 Say = Callable[[str], None]
@@ -45,6 +45,14 @@ class Ask:
         from gridnb.broker import Request
 
         return Request.of(**self.request)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a cell may run: at these sites, in this lease if it has to be that one."""
+
+    sites: list[str]
+    lease: str | None = None
 
 
 class Session:
@@ -256,26 +264,33 @@ class Session:
         grid = self.connected()
         if ask.bare and (ready := grid.seats.ready()) is not None:
             return ready
-        return grid.seats.own(self.sites(ask, say))
+        places = self.places(ask, say)
+        return grid.seats.own(places.sites, places.lease)
 
-    def sites(self, ask: Ask, say: Say) -> list[str]:
-        """Make sure that workers are up which meet `ask`; returns the sites where they are."""
+    def places(self, ask: Ask, say: Say) -> Places:
+        """Make sure that workers are up which meet `ask`; returns where they are."""
         grid, request = self.answering(), ask.parsed()
         state = grid.status()
         allowed = self._allowed(grid, request)
         fit = [w for w in state["workers"] if self._usable(w, state, request, allowed)]
+        limited = bool(_limits(request))
+        if limited and fit:
+            # A limit holds for one lease: what is there of another adds nothing to it.
+            fit = [w for w in fit if w["lease"] == fit[-1]["lease"]]
         missing = self._missing(request, fit)
+        if limited and missing:
+            missing, fit = self._missing(request, []), []
         if missing:
             lease = self.lease({**ask.request, **missing}, state)
             self._wait(lease, say, ask)
-            places = [*lease.quote.sites, *(w["site"] for w in fit)]
-        else:
-            places = [w["site"] for w in fit if w["state"] == "running"]
-            if not places:
-                say("workers are starting…")
-                grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
-                places = [fit[0]["site"]]
-        return list(dict.fromkeys(places))
+            sites = [*lease.quote.sites, *(w["site"] for w in fit)]
+            return Places(list(dict.fromkeys(sites)), lease.id if limited else None)
+        sites = [w["site"] for w in fit if w["state"] == "running"]
+        if not sites:
+            say("workers are starting…")
+            grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
+            sites = [fit[0]["site"]]
+        return Places(list(dict.fromkeys(sites)), fit[0]["lease"] if limited else None)
 
     def _allowed(self, grid: Grid, request: Request) -> set[str]:
         from gridnb.broker.market import in_places

@@ -146,6 +146,22 @@ def test_cores_that_are_missing_are_leased_in_addition(grid):
     assert grid.value("len([w for w in grid.status()['workers'] if w['site'] == 'alpha'])") == "2"
 
 
+def test_a_cell_with_a_limit_runs_on_a_lease_of_its_own(grid):
+    grid.ok("%%grid --sites alpha\n1")
+    leases = "[each['id'] for each in grid.status()['leases']]"
+    before = grid.value(leases)
+    for _ in range(2):
+        grid.ok("%%grid --sites alpha --max-cost 3GD\n1")
+        own = grid.value("grid.seats._own.lease")
+        assert own not in before
+    assert grid.value(f"len({leases})") == str(before.count(",") + 2)
+    mapped = grid.ok("%%grid --sites alpha --max-cost 3GD --map x=range(3)\nx")
+    assert mapped.result == "[0, 1, 2]"
+    grid.ok("import time; time.sleep(2.5)")
+    used = "[c.lease for c in grid.bill().itertuples() if c.run == grid.status()['runs'][-1]['id']]"
+    assert grid.value(f"set({used})") == f"{{{own}}}"
+
+
 def test_quote_runs_nothing_and_spends_nothing(grid):
     before = grid.value("grid.held")
     reply = grid.ok("%%grid --quote --cores 2 --sites zeta\nran = True")
