@@ -152,7 +152,8 @@ def _catalog(patient: _Patient) -> str:
 def _directories(patient: _Patient) -> str:
     from gridnb.hub.places import Place
 
-    place = Place.of("doctor")
+    place = Place.new("doctor")
+    place.forget()
     for path in (place.directory.parent, place.records.parent):
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:

@@ -6,7 +6,8 @@
     ├── RequestError         a request that is wrong or that no site can meet
     ├── BudgetError          no budget, or a budget that does not allow this
     │   └── BudgetExceeded   the cap would be passed
-    ├── LedgerError          the ledger refuses, or its file cannot be used
+    ├── LedgerError          the ledger refuses
+    │   └── LedgerUnavailable   its file cannot be read or written now
     ├── ProviderError        a site could not start or end a worker
     ├── HubError             the process that owns a grid is missing or does not answer
     └── CellError            a cell cannot be carried to a site or back
@@ -32,6 +33,7 @@ __all__ = [
     "GridError",
     "HubError",
     "LedgerError",
+    "LedgerUnavailable",
     "ProviderError",
     "RequestError",
     "ReturnError",
@@ -81,7 +83,11 @@ def _budget_exceeded(message: str, needed: Decimal, left: Decimal) -> BudgetExce
 
 
 class LedgerError(GridError):
-    """The ledger refuses an entry, or its storage cannot be used."""
+    """The ledger refuses an entry."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's storage cannot be read or written: locked, full, or not ours."""
 
 
 class ProviderError(GridError):

@@ -81,10 +81,10 @@ class Job:
 
     def use(self, seat: Seat, run: Run) -> Outcome:
         """Run a body for this job."""
-        if self._cancelled.is_set():
-            raise CellError(f"job {self.label} was cancelled")
         self._seat = seat
         try:
+            if self._cancelled.is_set():
+                raise CellError(f"job {self.label} was cancelled")
             return self._seats.run(seat, run, self._output)
         finally:
             self._seat = None

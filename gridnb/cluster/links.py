@@ -122,6 +122,13 @@ class LinkTable:
             allowed, used, wanted = _SITE.unpack_from(self._map, at)
             _SITE.pack_into(self._map, at, allowed + amount, used, wanted)
 
+    def revoke(self, site: str) -> None:
+        """Take back what is left of the site's allowance, and forget who waited for more."""
+        at = self._site_base + self.site_index[site] * _SITE.size
+        with self._locked():
+            _, used, _ = _SITE.unpack_from(self._map, at)
+            _SITE.pack_into(self._map, at, used, used, 0)
+
     def egress(self, site: str) -> Egress:
         """Return the site's egress account."""
         return Egress(

@@ -28,8 +28,11 @@ class Keeper(Protocol):
     def joined(self, worker: str, address: str) -> None:
         """A worker is up."""
 
-    def left(self, worker: str) -> None:
+    def left(self, worker: str, address: str) -> None:
         """A worker is gone."""
+
+    def retired(self, worker: str) -> None:
+        """A worker was closed for good, by Dask's own call."""
 
     def sampled(self, worker: str, sample: dict[str, Any]) -> None:
         """A worker has sent its counts."""
@@ -79,6 +82,10 @@ class _Runs(SchedulerPlugin):
             for run in known:
                 self.scheduler.keeper.seen_run(run, "Dask client" if run == fallback else "")
 
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Pass on that a worker is up."""
+        self.scheduler.worker_joined(worker)
+
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
         """Pass on that a worker is gone."""
         self.scheduler.worker_left(worker)
@@ -104,6 +111,29 @@ class GridScheduler(Scheduler):
         """Add one-way messages that clients can send."""
         self.stream_handlers.update(handlers)
 
+    # the dashboard
+
+    def start_http_server(self, routes: Any, *args: Any, **kwargs: Any) -> None:
+        """Start none yet: its pages are open to all users of this machine."""
+        self._routes = routes
+
+    def open_dashboard(self) -> str:
+        """Start Dask's dashboard, on loopback, if it does not run yet; returns its address.
+
+        Raises
+        ------
+        ImportError
+            Without bokeh.
+        """
+        if "dashboard" not in self.services:
+            from distributed.dashboard.scheduler import connect
+
+            start: Any = super().start_http_server  # has no annotations
+            start(self._routes, "127.0.0.1:0")
+            connect(self.http_application, self.http_server, self, prefix="")
+        server: Any = self.http_server
+        return f"http://127.0.0.1:{server.port}/status"
+
     # who may join
 
     async def add_worker(self, comm: Any, *, address: str, name: str, **kwargs: Any) -> None:
@@ -113,17 +143,20 @@ class GridScheduler(Scheduler):
             await comm.write({"status": "error", "message": refusal, "time": 0.0})
             await comm.close()
             return
-        assert self.keeper is not None
-        self._names[address] = name
-        self.keeper.joined(name, address)
         await super().add_worker(comm, address=address, name=name, **kwargs)
+
+    def worker_joined(self, address: str) -> None:
+        """Tell the keeper that a worker is up."""
+        name = self._names[address] = str(self.workers[address].name)
+        if self.keeper is not None:
+            self.keeper.joined(name, address)
 
     def worker_left(self, address: str) -> None:
         """Tell the keeper that a worker is gone."""
         name = self._names.pop(address, None)
         self.booked.pop(address, None)
         if name is not None and self.keeper is not None:
-            self.keeper.left(name)
+            self.keeper.left(name, address)
 
     # what workers were used for
 
@@ -169,7 +202,15 @@ class GridScheduler(Scheduler):
             self.idle.pop(ws.address, None)
             self.idle_task_count.discard(ws)
 
-    # restart
+    # restart and retirement
+
+    async def retire_workers(self, *args: Any, close_workers: bool = False, **kwargs: Any) -> Any:
+        """See Dask's; the guards of workers that are closed with it end them for good."""
+        retired = await super().retire_workers(*args, close_workers=close_workers, **kwargs)
+        if close_workers and self.keeper is not None:
+            for worker in retired.values():
+                self.keeper.retired(str(worker["name"]))
+        return retired
 
     async def restart_workers(
         self,

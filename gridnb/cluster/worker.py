@@ -44,6 +44,13 @@ def security(tls: dict[str, str]) -> Security:
     )
 
 
+class SiteWorker(Worker):
+    """A Dask worker without an HTTP server: its pages would be open to all users of a machine."""
+
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """Start none."""
+
+
 class SiteThreadPoolExecutor(ThreadPoolExecutor):
     """A thread pool in which work of t seconds takes t / speed.
 
@@ -88,9 +95,16 @@ def main(spec: dict[str, Any]) -> int:
     ``speed``, ``links`` (path or None).
     """
     prepare(spec)
+    os.register_at_fork(after_in_child=_forget_signals)
     links = LinkTable(spec["links"]) if spec["links"] else None
     wan.place(spec["site"], links)
     return asyncio.run(_serve(spec, simulated=links is not None))
+
+
+def _forget_signals() -> None:
+    """A child that a task forks must not tell the worker's loop of its own signals."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
@@ -100,7 +114,7 @@ async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
     }
     extensions = {**DEFAULT_EXTENSIONS, UsageMeter.name: UsageMeter}
     with dask.config.set(settings):
-        worker = Worker(
+        worker = SiteWorker(
             spec["scheduler"],
             name=spec["name"],
             nthreads=spec["cores"],

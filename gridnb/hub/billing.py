@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridnb.cluster.links import LinkTable
-from gridnb.errors import BudgetError, GridError
+from gridnb.errors import BudgetError, LedgerUnavailable
 from gridnb.hub.purse import Purse
 from gridnb.hub.slots import Line, Slot
 from gridnb.ledger import ChargeLine, HoldOrder
@@ -41,6 +41,8 @@ class Biller:
         self._traffic: dict[tuple[str, str], int] = {}
         self._settled: set[str] = set()
         self._numbers: dict[str, int] = {}
+        self._overruns: list[tuple[Decimal, str, str, str]] = []
+        self._waiting: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def bill(self, now: float, *, flush: bool = False, final: bool = False) -> None:
@@ -56,23 +58,26 @@ class Biller:
             await self._bill(now, flush or final, final)
 
     async def _bill(self, now: float, flush: bool, final: bool) -> None:
-        lines: list[ChargeLine] = []
-        releases: list[str] = []
+        treasury = self.hub.treasury
         for slot in list(self.hub.slots.values()):
             if slot.name in self._settled or (not flush and not self._due(slot, now)):
                 continue
-            for line in self._lines_of(slot, now):
-                lines += await self._charge(slot, line)
-            if slot.state == "ended":
+            over = slot.state == "ended"
+            lines = [c for line in self._lines_of(slot, now) for c in self._charge(slot, line)]
+            if over:
                 slot.purse.empty()
                 self._settled.add(slot.name)
-            releases += slot.purse.take_spent()
-        lines += await self._egress_lines(now)
+            treasury.queue(lines, slot.purse.take_spent())
         for site, purse in self._egress.items():
-            if final or not any(s.site.name == site for s in self._open()):
+            gone = final or not any(slot.site.name == site for slot in self._open())
+            if gone and self.links is not None:
+                self.links.revoke(site)
+            treasury.queue(self._egress_lines(site, purse), [])
+            if gone:
                 purse.empty()
-            releases += purse.take_spent()
-        await self.hub.treasury.settle(lines, releases)
+            treasury.queue([], purse.take_spent())
+        await self._post_overruns()
+        await treasury.settle()
 
     def _open(self) -> list[Slot]:
         return [slot for slot in self.hub.slots.values() if slot.state != "ended"]
@@ -90,14 +95,15 @@ class Biller:
         last = slot.lines(slot.ended)
         return last + ([more] if (more := slot.last_line()) else [])
 
-    async def _charge(self, slot: Slot, line: Line) -> list[ChargeLine]:
+    def _charge(self, slot: Slot, line: Line) -> list[ChargeLine]:
         """Turn a line into charges on the holds that pay for it."""
         self._note_run(slot, line)
         seconds = line.seconds
         charges = []
         for hold, part in slot.purse.draw(line.amount):
             if hold is None:
-                await self._overrun(slot, part)
+                reason = f"{slot.name} ran on after the end of its paid term"
+                self._overrun(slot.name, slot.site.name, part, reason)
                 continue
             charges.append(self._charge_line(slot, line, hold, part, seconds))
             seconds = Decimal(0)
@@ -140,16 +146,21 @@ class Biller:
         site = slot.site.name
         run.sites[site] = run.sites.get(site, Decimal(0)) + line.seconds
 
-    async def _overrun(self, slot: Slot, amount: Decimal) -> None:
-        """A worker that could not be ended in time: shown apart, and it blocks new holds."""
-        if not amount:
-            return
-        reason = f"{slot.name} ran on after the end of its paid term"
-        logger.warning("%s: %s", reason, amount)
-        try:
-            await self.hub.treasury.adjust(amount, reason, grid=self.hub.grid, site=slot.site.name)
-        except GridError as error:
-            logger.error("an adjustment of %s could not be posted: %s", amount, error)
+    def _overrun(self, name: str, site: str, amount: Decimal, reason: str) -> None:
+        """Note what no hold covers: it is shown apart, and blocks new holds."""
+        if amount:
+            logger.warning("%s: %s", reason, amount)
+            key = self._key(f"{name}/overrun")
+            self._overruns.append((amount, reason, key, site))
+
+    async def _post_overruns(self) -> None:
+        while self._overruns:
+            try:
+                await self.hub.treasury.adjust(*self._overruns[0])
+            except LedgerUnavailable as error:
+                logger.error("an adjustment waits: %s", error)
+                return
+            del self._overruns[0]
 
     # traffic
 
@@ -169,7 +180,8 @@ class Biller:
     def _chunk(self, site: str) -> int:
         """Return the price of a chunk over the site's dearest link, in nano units."""
         assert self.links is not None
-        price = max(self.links.price(site, b) for b in self.links.sites if b != site)
+        others = (other for other in self.links.sites if other != site)
+        price = max((self.links.price(site, other) for other in others), default=0)
         return -(-price * self.hub.settings.lease.egress_chunk // 2**30)
 
     async def _hold_egress(self, site: str, nano: int) -> None:
@@ -182,26 +194,29 @@ class Biller:
         try:
             await self.hub.treasury.hold([order])
         except BudgetError as error:
-            logger.info("transfers out of %s wait: %s", site, error)
+            if site not in self._waiting:
+                logger.info("transfers out of %s wait: %s", site, error)
+                self._waiting.add(site)
             return
+        self._waiting.discard(site)
         purse.put(key, nano * _NANO)
         self.links.allow(site, nano)
 
-    async def _egress_lines(self, now: float) -> list[ChargeLine]:
+    def _egress_lines(self, site: str, purse: Purse) -> list[ChargeLine]:
         lines: list[ChargeLine] = []
         for link in self.links.traffic() if self.links else []:
             more = link.cost - self._traffic.get((link.src, link.dst), 0)
-            if not more:
+            if link.src != site or not more:
                 continue
             self._traffic[link.src, link.dst] = link.cost
-            for hold, part in self._egress[link.src].draw(more * _NANO):
-                assert hold is not None, "a byte moved unpaid"
-                lines.append(self._egress_line(link.src, link.dst, hold, part, now))
+            for hold, part in purse.draw(more * _NANO):
+                if hold is None:
+                    self._overrun(site, site, part, f"{site}/egress was more than was held for it")
+                else:
+                    lines.append(self._egress_line(link.src, link.dst, hold, part))
         return lines
 
-    def _egress_line(
-        self, src: str, dst: str, hold: str, amount: Decimal, now: float
-    ) -> ChargeLine:
+    def _egress_line(self, src: str, dst: str, hold: str, amount: Decimal) -> ChargeLine:
         return ChargeLine(
             key=self._key(f"{src}/egress"),
             hold=hold,
@@ -213,8 +228,8 @@ class Biller:
             site=src,
             owner=self.hub.catalog.site(src).owner,
             label=f"to {dst}",
-            start=_wall(now),
-            end=_wall(now),
+            start=(now := _wall(clock())),
+            end=now,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,6 +23,10 @@ from gridnb.providers.guard import clock
 from gridnb.units import Money
 
 __all__ = ["Calls"]
+
+logger = logging.getLogger("gridnb.hub")
+
+RETIRE_PATIENCE = 60.0  # seconds for moving data off workers that are to end
 
 Handler = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -109,7 +114,8 @@ class Calls:
             for site, count in sites.items():
                 self.hub.catalog.site(site)
                 await self._scale_to(count, [site])
-        return {"workers": sum(self._taken().values())}
+        names = [s.name for s in self.hub.slots.values() if s.state in ("starting", "running")]
+        return {"workers": len(names), "names": names}
 
     async def _scale_to(self, count: int, sites: list[str]) -> None:
         present = [
@@ -139,15 +145,20 @@ class Calls:
         names = [slot.name for slot in slots if slot.address is not None]
         stay = len(self.hub.scheduler.workers) - len(names)
         if names and stay > 0:
-            await self.hub.scheduler.retire_workers(
-                names=names, close_workers=False, remove=False, stimulus_id="gridnb-scale"
-            )
+            try:
+                async with asyncio.timeout(RETIRE_PATIENCE):
+                    await self.hub.scheduler.retire_workers(
+                        names=names, close_workers=False, remove=False, stimulus_id="gridnb-scale"
+                    )
+            except TimeoutError:
+                logger.warning("data of %s could not be moved in time", ", ".join(names))
         for slot in slots:
             self.hub.stop(slot, "scaled down")
 
     async def scale_down(self, workers: list[str]) -> dict[str, Any]:
-        """End the workers at these addresses, after moving what they hold."""
-        await self._retire([s for s in self.hub.slots.values() if s.address in workers])
+        """End workers, given by name or address, after moving what they hold."""
+        named = [s for s in self.hub.slots.values() if {s.address, s.name} & set(workers)]
+        await self._retire([slot for slot in named if slot.running])
         return {}
 
     async def status(self, bill: bool = False) -> dict[str, Any]:
@@ -231,26 +242,12 @@ class Calls:
 
     async def dashboard(self) -> dict[str, Any]:
         """Start Dask's dashboard (on loopback) on first use, and return its address."""
-        scheduler = self.hub.scheduler
-        if "dashboard" not in scheduler.services:
-            return {"link": self._start_dashboard()}
-        return {"link": self._dashboard_link()}
-
-    def _dashboard_link(self) -> str:
-        port = self.hub.scheduler.services["dashboard"].port
-        return f"http://127.0.0.1:{port}/status"
-
-    def _start_dashboard(self) -> str:
         try:
-            from distributed.dashboard.scheduler import connect
+            return {"link": self.hub.scheduler.open_dashboard()}
         except ImportError:
             raise HubError(
                 "Dask's dashboard needs bokeh; install it with `pip install bokeh`"
             ) from None
-        scheduler = self.hub.scheduler
-        connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="")
-        scheduler.services["dashboard"] = scheduler.http_server
-        return self._dashboard_link()
 
     async def close(self) -> dict[str, Any]:
         """End the hub: all leases are released and settled."""

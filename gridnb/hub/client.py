@@ -41,6 +41,7 @@ class GridCluster(Cluster):
     def __init__(self, address: str, security: Security, name: str, **kwargs: Any) -> None:
         self.security = security
         self._address = address
+        self._coming: set[str] = set()
         super().__init__(name=name, quiet=True, **kwargs)
         if not self.called_from_running_loop:
             self._loop_runner.start()
@@ -90,26 +91,29 @@ class GridCluster(Cluster):
 
     async def scale_up(self, n: int) -> None:
         """Bring the grid to `n` workers (used by `adapt`)."""
-        await self.call_async("scale", n=n)
+        answer = await self.call_async("scale", n=n)
+        self._coming = set(answer["names"])
 
     async def scale_down(self, workers: list[str]) -> None:
         """End these workers (used by `adapt`)."""
+        self._coming -= set(workers)
         await self.call_async("scale_down", workers=list(workers))
 
     @property
     def plan(self) -> set[str]:
-        """Addresses or names of the workers that are asked for."""
+        """Names of the workers that are asked for (used by `adapt`)."""
         return self.requested
 
     @property
     def requested(self) -> set[str]:
-        """Addresses of the workers that are up."""
-        return set(self.scheduler_info["workers"])
+        """Names of the workers that are up, or were asked for and come (used by `adapt`)."""
+        self._coming -= self.observed
+        return self._coming | self.observed
 
     @property
     def observed(self) -> set[str]:
-        """Addresses of the workers that are up."""
-        return set(self.scheduler_info["workers"])
+        """Names of the workers that are up (used by `adapt`)."""
+        return {str(each["name"]) for each in self.scheduler_info["workers"].values()}
 
     @property
     def dashboard_link(self) -> str:

@@ -46,9 +46,11 @@ def hubs(*, alive: bool | None = True) -> list[HubInfo]:
     """Return the grids of this user, oldest first; by default those whose hub runs."""
     found = []
     for place in places():
-        running = place.alive
+        try:
+            running, spec = place.alive, place.spec()
+        except FileNotFoundError:
+            continue  # it has just ended
         info = place.info() if running else None
-        spec = place.spec()
         found.append(
             HubInfo(
                 id=place.grid,
@@ -133,8 +135,9 @@ def start(
 ) -> Starting:
     """Start a hub in a session of its own; it outlives this process."""
     grid = f"g{uuid.uuid4().hex[:8]}"
-    place = Place.of(grid)
-    place.make(
+    place = Place.new(grid)
+    lock = place.lock()  # from the first moment, and handed on to the hub
+    place.describe(
         {
             "id": grid,
             "name": name,
@@ -143,6 +146,7 @@ def start(
             "cap": None if cap is None else str(cap),
             "catalog": catalog.to_json(),
             "settings": settings.model_dump_json(by_alias=True),
+            "ledger": _ledger(settings),
             "owner": owner,
             "cwd": cwd,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -151,14 +155,23 @@ def start(
     read, write = os.pipe()
     environment = {**os.environ, "GRIDNB_GRID": grid}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gridnb.hub.main", grid, str(write)],
+        [sys.executable, "-m", "gridnb.hub.main", grid, str(write), str(lock)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=[write],
+        pass_fds=[write, lock],
         start_new_session=True,
         cwd=cwd,
         env=environment,
     )
     os.close(write)
+    os.close(lock)
     return Starting(place, process, read)
+
+
+def _ledger(settings: Settings) -> str | None:
+    """Return where the grid's money is: it is settled there, whatever is configured later."""
+    chosen = os.environ.get("GRIDNB_LEDGER") or settings.ledger
+    if chosen is None or "://" in chosen:
+        return chosen
+    return str(Path(chosen).expanduser().absolute())

@@ -20,12 +20,12 @@ from gridnb.catalog import Catalog
 from gridnb.cluster.links import LinkTable
 from gridnb.cluster.scheduler import GridScheduler
 from gridnb.config import Settings
-from gridnb.errors import BudgetExceeded, GridError, RequestError
+from gridnb.errors import GridError, ProviderError, RequestError
 from gridnb.hub.billing import Biller
 from gridnb.hub.leases import Lease
 from gridnb.hub.slots import Slot
+from gridnb.hub.terms import Terms
 from gridnb.hub.treasury import Treasury
-from gridnb.ledger import HoldOrder
 from gridnb.metering.intervals import Sample
 from gridnb.providers.base import Host, Provider, WorkerOrder, provider_for
 from gridnb.providers.guard import clock, read_record
@@ -35,7 +35,6 @@ __all__ = ["Hub", "Run"]
 logger = logging.getLogger("gridnb.hub")
 
 GRACE_STOP = 3.0  # seconds that a released worker has to close by itself
-LEAST_TERM = 5.0  # real seconds; a budget that pays for less than this is spent
 
 
 @dataclass
@@ -80,13 +79,15 @@ class Hub:
         self.runs: dict[str, Run] = {}
         self.slots: dict[str, Slot] = {}
         self.biller = Biller(self, links)
+        self.terms = Terms(self)
         self.on_event: list[Callable[[Slot, dict[str, Any]], None]] = []
         self._numbers: dict[str, itertools.count[int]] = {}
         self._lease_numbers = itertools.count(1)
         self._providers: dict[str, Provider] = {}
         self._changed = asyncio.Event()
-        self._renewing = asyncio.Lock()
+        self._buying = asyncio.Lock()
         self.closing = False
+        self.sweep: Callable[[set[int]], None] | None = None
         scheduler.keeper = self
 
     # leases
@@ -103,16 +104,31 @@ class Hub:
         """
         if self.closing:
             raise RequestError("this grid is ending; connect to a new one")
-        lease = self._plan(quote, keep)
-        await self._fund(lease, lease.open_slots(), clock())
-        self.leases[lease.id] = lease
-        self.slots.update(lease.slots)
+        async with self._buying:
+            self._check_room(quote)
+            lease = self._plan(quote, keep)
+            await self.terms.fund(lease, lease.open_slots(), clock())
+            self.leases[lease.id] = lease
+            self.slots.update(lease.slots)
         try:
             await asyncio.gather(*(self._start(slot) for slot in lease.open_slots()))
         except GridError as error:
             self.release(lease, f"could not start: {error}")
             raise
         return lease
+
+    def _check_room(self, quote: Quote) -> None:
+        """A quote may be old, or another one was accepted meanwhile."""
+        for site in quote.sites:
+            there = self.catalog.site(site)
+            open_here = [s for s in self.slots.values() if s.site.name == site and s.running]
+            asked = sum(line.count for line in quote.lines if line.site == site)
+            most = there.capacity
+            if len(open_here) + asked > most:
+                raise RequestError(
+                    f"site {site} has room for {most} workers and {len(open_here)} are in use; "
+                    f"{asked} more are too many: ask for a new quote"
+                )
 
     def _plan(self, quote: Quote, keep: bool) -> Lease:
         now = clock()
@@ -122,7 +138,7 @@ class Hub:
             id=f"{self.grid}-l{next(self._lease_numbers)}",
             quote=quote,
             began=now,
-            term=min(self._term(line.site) for line in quote.lines),
+            term=min(self.terms.length(line.site) for line in quote.lines),
             deadline=deadline,
             idle_limit=None,
             keep=keep,
@@ -138,77 +154,39 @@ class Hub:
             lease.idle_limit = max(config.idle / scale, config.idle_least)
         return lease
 
-    def _term(self, site: str) -> float:
-        term = self.catalog.site(site).term
-        return float(term if term is not None else self.settings.lease.term) / float(self.scale)
-
     def _name(self, site: str) -> str:
         numbers = self._numbers.setdefault(site, itertools.count(1))
         return f"{site}-{next(numbers)}"
 
-    async def _fund(self, lease: Lease, slots: list[Slot], now: float) -> None:
-        """Place the holds for the next term of these workers, all or none."""
-        plans = []
-        for slot in slots:
-            end = lease.next_end(slot, now)
-            key = f"{self.grid}/{slot.name}/term-{slot.purse.count + 1}"
-            plans.append((slot, key, slot.to_hold(end, now), end))
-        self._check_cap(lease, sum((amount for _, _, amount, _ in plans), Decimal(0)))
-        await self.treasury.hold(
-            [
-                HoldOrder(
-                    key=key,
-                    amount=amount,
-                    grid=self.grid,
-                    lease=lease.id,
-                    worker=slot.name,
-                    site=slot.site.name,
-                )
-                for slot, key, amount, _ in plans
-            ]
-        )
-        for slot, key, amount, end in plans:
-            slot.purse.put(key, amount)
-            slot.end = end
-            if slot.link is not None:
-                slot.link.renew(end, key)
-
-    def _check_cap(self, lease: Lease, more: Decimal) -> None:
-        """A lease has a cap of its own, too (`max_cost`)."""
-        limit = lease.quote.request.max_cost
-        if limit is None:
-            return
-        spent = sum((slot.charged_total for slot in lease.slots.values()), Decimal(0))
-        held = sum((s.purse.total - s.charged_total for s in lease.open_slots()), Decimal(0))
-        left = limit.amount - spent - held
-        if more > left:
-            raise BudgetExceeded(
-                f"the cap of this request, {limit}, does not pay for the next term "
-                f"({more:.4f} needed, {left:.4f} left); raise max_cost",
-                needed=more,
-                left=left,
-            )
-
     async def _start(self, slot: Slot) -> None:
-        provider = self._providers.get(slot.site.name)
-        if provider is None:
-            provider = self._providers[slot.site.name] = provider_for(slot.site, self.host)
-        order = WorkerOrder(
-            worker=slot.name,
-            lease=slot.lease,
-            site=slot.site,
-            offer=slot.offer,
-            hold=f"{self.grid}/{slot.name}/term-{slot.purse.count}",
-            end=slot.end,
-            cwd=self.cwd,
-        )
+        if slot.state != "starting":  # released before it began
+            self._never_started(slot, slot.reason)
+            return
         try:
+            provider = self._providers.get(slot.site.name)
+            if provider is None:
+                provider = self._providers[slot.site.name] = provider_for(slot.site, self.host)
+            order = WorkerOrder(
+                worker=slot.name,
+                lease=slot.lease,
+                site=slot.site,
+                offer=slot.offer,
+                hold=f"{self.grid}/{slot.name}/term-{slot.purse.count}",
+                end=slot.end,
+                cwd=self.cwd,
+            )
             slot.link = await provider.start(order, lambda message: self._event(slot, message))
-        except GridError as error:
-            slot.state, slot.reason = "ended", str(error)
-            raise
-        if slot.state == "draining":  # released while it was being started
+        except Exception as error:
+            self._never_started(slot, str(error))
+            if isinstance(error, GridError):
+                raise
+            raise ProviderError(f"site {slot.site.name}: {error!r}") from error
+        if slot.draining:  # released while it was being started
             slot.link.stop(0, slot.reason)
+
+    def _never_started(self, slot: Slot, reason: str) -> None:
+        slot.state, slot.reason = "ended", reason
+        self._changed.set()
 
     def release(self, lease: Lease, reason: str = "released") -> None:
         """End a lease's workers; what is left of its holds goes back when they have ended."""
@@ -231,12 +209,12 @@ class Hub:
     def _event(self, slot: Slot, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == "started":
-            slot.started = message["t"]
+            slot.started, slot.guard = message["t"], message["pid"]
         elif op == "worker":
             slot.pid = message["pid"]
         elif op == "ended":
             self._ended(slot, message["up"], message["reason"], message["cpu"])
-        elif op == "lost" and slot.ended is None:
+        elif op == "lost" and slot.running:
             self._lost(slot)
         for listener in self.on_event:
             listener(slot, message)
@@ -258,9 +236,19 @@ class Hub:
         """A guard went without a word: its record says how long the worker was up."""
         path = self.host.records / f"{slot.name}.json"
         record = read_record(str(path)) if path.exists() else None
-        up = float(record["up"]) if record else 0.0
-        slot.estimated = not (record and record["ended"])
+        if record is None and slot.started is None:
+            self._never_started(slot, "its guard ended before it began")
+            return
+        now = clock()
+        began = slot.started if slot.started is not None else slot.ordered
+        if record is not None and record["ended"]:
+            up = float(record["up"])
+        else:  # up to now at most: the channel breaks when the guard goes
+            slot.estimated = True
+            up = min(now, slot.end) - began
         self._ended(slot, up, "its guard was lost", None)
+        if self.sweep is not None:
+            self.sweep({s.guard for s in self.slots.values() if s.running and s.guard})
 
     # what the scheduler says (gridnb.cluster.scheduler.Keeper)
 
@@ -283,18 +271,32 @@ class Hub:
             slot.state = "running"
         self._changed.set()
 
-    def left(self, worker: str) -> None:
+    def left(self, worker: str, address: str) -> None:
         """Note that a worker is gone from the scheduler."""
         slot = self.slots.get(worker)
-        if slot is not None:
+        if slot is not None and slot.address == address:
             slot.address = None
             slot.worker_gone(clock())
+
+    def retired(self, worker: str) -> None:
+        """End a worker that the scheduler has closed for good."""
+        if (slot := self.slots.get(worker)) is not None:
+            self.stop(slot, "retired")
 
     def sampled(self, worker: str, sample: dict[str, Any]) -> None:
         """Take a worker's counts."""
         slot = self.slots.get(worker)
-        if slot is not None:
-            slot.take(Sample(**sample))
+        if slot is None:
+            return
+        before = slot.sample
+        slot.take(Sample(**sample))
+        assert slot.sample is not None
+        if sample["running"] or before is None or slot.sample.used != before.used:
+            self.touch(slot)
+
+    def touch(self, slot: Slot) -> None:
+        """Note that a lease is in use."""
+        self.leases[slot.lease].busy_at = clock()
 
     def seen_run(self, run: str, label: str) -> None:
         """Note a run that a client did not announce."""
@@ -311,46 +313,17 @@ class Hub:
     # the hub's own clock
 
     async def tick(self) -> None:
-        """Renew terms, end what is to end, charge what was used. Called every second or so."""
+        """Renew terms, end what is to end, charge what was used. Called every second or so.
+
+        Each part for itself: nothing that goes wrong in one may keep terms from being paid.
+        """
         now = clock()
         self._look_busy(now)
-        await self.renew(now)
-        self._expire(now)
-        await self.biller.bill(now)
-
-    async def renew(self, now: float) -> None:
-        """Pay for the next term of every worker whose term is about to end."""
-        async with self._renewing:
-            for lease in list(self.leases.values()):
-                due = lease.due(now) if lease.state == "active" else []
-                if not due:
-                    continue
-                try:
-                    await self._fund(lease, due, now)
-                    lease.reason = ""
-                except BudgetExceeded as error:
-                    await self._last_term(lease, due, now, error)
-                except GridError as error:
-                    lease.reason = f"not renewed: {error}"
-
-    async def _last_term(
-        self, lease: Lease, due: list[Slot], now: float, error: BudgetExceeded
-    ) -> None:
-        """Buy as much time as the budget still pays for; the lease ends with it."""
-        lease.reason = f"not renewed: {error}"
-        rate = sum((slot.rate for slot in due), Decimal(0))
-        if not rate or error.left <= 0:
-            return
-        seconds = float(error.left / rate * 3600 / self.scale) * 0.98 - 1
-        if seconds < LEAST_TERM:
-            return
-        whole, lease.term = lease.term, min(seconds, lease.term)
-        try:
-            await self._fund(lease, due, now)
-        except GridError as again:
-            lease.reason = f"not renewed: {again}"
-        finally:
-            lease.term = whole
+        for part in (self.terms.renew, self._expire, self.biller.bill):
+            try:
+                await part(now)
+            except Exception:
+                logger.exception("a part of a tick failed; the next tick goes on")
 
     def _look_busy(self, now: float) -> None:
         for lease in self.leases.values():
@@ -364,11 +337,11 @@ class Hub:
         ws = self.scheduler.workers.get(slot.address) if slot.address else None
         return ws is not None and bool(ws.processing)
 
-    def _expire(self, now: float) -> None:
+    async def _expire(self, now: float) -> None:
         for lease in self.leases.values():
             if lease.state == "active" and lease.released_in(now) == 0:
                 self.release(lease, "idle")
-            if lease.state == "active" and lease.deadline is not None and now >= lease.deadline:
+            if lease.state == "active" and lease.over(now, GRACE_STOP):
                 self.release(lease, "its deadline has come")
             if lease.state != "ended" and not lease.open_slots():
                 lease.state = "ended"
@@ -386,11 +359,18 @@ class Hub:
     async def close(self, reason: str) -> bool:
         """End everything, wait for the guards, and settle; returns whether all of it is settled."""
         self.closing = True
-        for lease in self.leases.values():
-            self.release(lease, reason)
+        async with self._buying:  # a lease that is being bought is known after it
+            for lease in self.leases.values():
+                self.release(lease, reason)
         until = clock() + GRACE_STOP + 3
-        while any(s.state != "ended" and s.link for s in self.slots.values()) and clock() < until:
+        while any(slot.running for slot in self.slots.values()) and clock() < until:
             await self.changed(0.2)
         await self.biller.bill(clock(), final=True)
-        settled = await self.treasury.close()
-        return settled and all(slot.state == "ended" for slot in self.slots.values())
+        ended = not any(slot.running for slot in self.slots.values())
+        try:
+            if ended:
+                await self.treasury.release_all(self.grid)
+        except GridError as error:
+            logger.error("holds could not be released: %s", error)
+            ended = False
+        return await self.treasury.close() and ended

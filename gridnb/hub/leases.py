@@ -65,6 +65,10 @@ class Lease:
             and (self.deadline is None or slot.end < self.deadline)
         ]
 
+    def over(self, now: float, grace: float) -> bool:
+        """Whether its deadline comes within `grace` seconds, which its workers get to close."""
+        return self.deadline is not None and now >= self.deadline - min(grace, self.term / 4)
+
     def describe(self, now: float) -> dict[str, Any]:
         """Return the lease as a row of the grid's status."""
         lines: dict[tuple[str, str], int] = {}

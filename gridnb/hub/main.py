@@ -1,7 +1,8 @@
-"""The hub's process: ``python -m gridnb.hub.main GRID READY_FD``.
+"""The hub's process: ``python -m gridnb.hub.main GRID READY_FD LOCK_FD``.
 
 What it is to be stands in the grid's ``grid.json``. When it can be reached it
-writes a line of JSON to READY_FD: its address, or an error.
+writes a line of JSON to READY_FD: its address, or an error. As long as it has
+LOCK_FD, others see that it lives.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from decimal import Decimal
 from typing import Any
 
-import dask
+from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gridnb.catalog import Catalog
@@ -33,6 +34,7 @@ from gridnb.providers.zygote import Zygote, spawn_guard
 __all__ = ["main"]
 
 logger = logging.getLogger("gridnb.hub")
+_told = False  # whether who started the hub has had its answer
 
 
 class _Clients(SchedulerPlugin):
@@ -50,9 +52,8 @@ class _Clients(SchedulerPlugin):
 
 def main() -> int:
     """Run a hub until it is told to end or nobody needs it; returns the exit code."""
-    grid, ready = sys.argv[1], int(sys.argv[2])
+    grid, ready, lock = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     place = Place.of(grid)
-    lock = place.lock()
     log = os.open(place.directory / "hub.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     for fd in (1, 2):
         os.dup2(log, fd)
@@ -75,6 +76,10 @@ def main() -> int:
 
 
 def _tell(ready: int, message: dict[str, Any]) -> None:
+    global _told
+    if _told:
+        return
+    _told = True
     try:
         os.write(ready, json.dumps(message).encode() + b"\n")
         os.close(ready)
@@ -92,19 +97,18 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     spec = place.spec()
     settings = Settings.model_validate_json(spec["settings"])
     catalog = Catalog.from_json(spec["catalog"])
-    treasury = Treasury(settings.ledger, spec["account"], spec["currency"])
+    treasury = Treasury(spec["ledger"], spec["account"], spec["currency"])
     cap = None if spec["cap"] is None else Decimal(spec["cap"])
     opened = asyncio.create_task(treasury.open(cap))
     links = _links(place, catalog)
-    with dask.config.set({"distributed.scheduler.worker-ttl": "60s"}):
-        scheduler = await GridScheduler(
-            protocol="tls",
-            host="127.0.0.1",
-            port=0,
-            dashboard=False,
-            dashboard_address="127.0.0.1:0",
-            security=security(certificates.paths(place.directory, "hub").as_dict()),
-        )
+    scheduler = await GridScheduler(
+        protocol="tls",
+        host="127.0.0.1",
+        port=0,
+        dashboard=False,
+        idle_timeout=0,
+        security=security(certificates.paths(place.directory, "hub").as_dict()),
+    )
     await opened
     host = Host(
         grid=place.grid,
@@ -130,6 +134,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     )
     seats = Seats(hub, {"cwd": spec["cwd"], "env": {}})
     scheduler.add_plugin(_Clients(seats))
+    hub.sweep = zygote.sweep if zygote else None
     about = _about(spec, catalog)
     stop = asyncio.Event()
     Calls(hub, seats, about, stop)
@@ -174,12 +179,13 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
     reaped = asyncio.create_task(asyncio.to_thread(_reap))
     egress = asyncio.create_task(_egress(hub))
     try:
-        while not stop.is_set():
+        while not stop.is_set() and hub.scheduler.status not in (Status.closing, Status.closed):
             await hub.tick()
             users = [
                 name
                 for name in hub.scheduler.clients
-                if name != "fire-and-forget" and not name.startswith("CellClient-")
+                if name != "fire-and-forget"
+                and not name.startswith(("CellClient-", "Client-worker-"))
             ]
             if users or any(hub.is_busy(s) for s in hub.slots.values() if s.state != "ended"):
                 alone_since = clock()
@@ -189,7 +195,7 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
             await _wait(hub, stop)
     finally:
         egress.cancel()
-        await reaped
+        reaped.cancel()
 
 
 def _reap() -> None:
@@ -198,8 +204,8 @@ def _reap() -> None:
     try:
         for line in reap():
             logger.info("%s", line)
-    except GridError as error:
-        logger.error("lost hubs could not be settled: %s", error)
+    except Exception:
+        logger.exception("lost hubs could not be settled")
 
 
 async def _wait(hub: Any, stop: asyncio.Event) -> None:
@@ -216,8 +222,8 @@ async def _egress(hub: Any) -> None:
     while True:
         try:
             await hub.biller.fund_egress()
-        except GridError as error:
-            logger.error("egress could not be funded: %s", error)
+        except Exception:
+            logger.exception("egress could not be funded; it is tried again")
         await asyncio.sleep(0.2)
 
 

@@ -1,18 +1,20 @@
 """Where hubs leave what others have to find: runtime directories, records, locks.
 
 The runtime directory of a grid (mode 0700) has its address, its log and its
-keys; it goes with the hub. The records directory has what the grid was and how
-long each worker was up; it stays until all of that is settled.
+keys; it goes with the hub. The records directory has what the grid was, how
+long each worker was up, and the lock that says that the hub lives; it stays
+until all of that is settled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
+import socket
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,6 @@ import platformdirs
 from gridnb.errors import HubError
 
 __all__ = ["Place", "places", "private"]
-
-_START = 120.0  # seconds that a hub may take to its lock
 
 
 def private(path: Path) -> Path:
@@ -35,7 +35,7 @@ def private(path: Path) -> Path:
         If there is one that belongs to somebody else or is open to others.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    info = path.stat()
+    info = path.lstat()
     if info.st_uid != os.getuid():
         raise HubError(f"{path} belongs to another user; set XDG_RUNTIME_DIR to a place of yours")
     if info.st_mode & 0o077:
@@ -62,18 +62,35 @@ class Place:
     records: Path
 
     @classmethod
-    def of(cls, grid: str) -> Place:
-        """Return where a grid of that id keeps its things."""
-        return cls(grid, _runtime() / grid, _records() / grid)
+    def new(cls, grid: str) -> Place:
+        """Create the directories of a new grid."""
+        return cls(grid, private(_runtime() / grid), private(_records() / grid))
 
-    def make(self, spec: dict[str, Any]) -> None:
-        """Create both directories and write down what the grid is."""
-        private(self.directory)
-        private(self.records)
-        _write(self.records / "grid.json", spec)
+    @classmethod
+    def of(cls, grid: str) -> Place:
+        """Return where an existing grid keeps its things, whatever this process's environment.
+
+        Raises
+        ------
+        HubError
+            If there is none of that id.
+        """
+        records = _records() / grid
+        try:
+            spec = json.loads((records / "grid.json").read_text())
+        except FileNotFoundError:
+            raise HubError(
+                f"there is no grid {grid}; `gridnb status` lists those that are"
+            ) from None
+        return cls(grid, Path(spec["directory"]), records)
+
+    def describe(self, spec: dict[str, Any]) -> None:
+        """Write down what the grid is; from then on others see it."""
+        here = {"directory": str(self.directory), "host": socket.gethostname()}
+        _write(self.records / "grid.json", {**spec, **here})
 
     def spec(self) -> dict[str, Any]:
-        """Return what :meth:`make` wrote."""
+        """Return what :meth:`describe` wrote."""
         text = (self.records / "grid.json").read_text()
         spec: dict[str, Any] = json.loads(text)
         return spec
@@ -91,8 +108,16 @@ class Place:
         return info
 
     def lock(self) -> int:
-        """Take the lock that says that the hub is alive; returns its descriptor."""
-        fd = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        """Take the lock that says that the hub is alive; returns its descriptor.
+
+        It goes with the last process that has the descriptor, whatever ends it.
+
+        Raises
+        ------
+        BlockingIOError
+            If somebody has it.
+        """
+        fd = os.open(self.records / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,26 +126,14 @@ class Place:
         return fd
 
     @property
-    def starting(self) -> bool:
-        """Whether its hub may still be on its way to the lock."""
-        if (self.directory / "lock").exists():
-            return False
-        made = (self.records / "grid.json").stat().st_mtime
-        return self.directory.exists() and time.time() - made < _START
-
-    @property
     def alive(self) -> bool:
         """Whether the hub runs: it holds its lock."""
         try:
-            fd = os.open(self.directory / "lock", os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(self.lock())
         except BlockingIOError:
             return True
-        finally:
-            os.close(fd)
+        except FileNotFoundError:
+            return False
         return False
 
     def log_tail(self, lines: int = 20) -> str:
@@ -139,10 +152,11 @@ class Place:
 
 def places() -> list[Place]:
     """Return the places of all grids that left something, oldest first."""
-    records = _records()
-    found = [path for path in records.iterdir() if (path / "grid.json").exists()]
-    found.sort(key=lambda path: (path / "grid.json").stat().st_mtime)
-    return [Place.of(path.name) for path in found]
+    found = []
+    for path in _records().iterdir():
+        with contextlib.suppress(HubError, FileNotFoundError):  # it was forgotten meanwhile
+            found.append(((path / "grid.json").stat().st_mtime, Place.of(path.name)))
+    return [place for _, place in sorted(found, key=lambda each: each[0])]
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +24,7 @@ import psutil
 from gridnb.catalog import Catalog
 from gridnb.cluster.links import LinkTable
 from gridnb.config import settings
+from gridnb.errors import GridError
 from gridnb.hub.places import Place, places
 from gridnb.hub.slots import Slot
 from gridnb.ledger import ChargeLine, Hold, Ledger
@@ -34,34 +35,47 @@ __all__ = ["reap"]
 
 _UNKNOWN = "its hub was lost, and there is no record of it"
 _RECORDED = "its hub was lost; from the guard's record"
+_PATIENCE = 3.0  # seconds that guards have to end what they guard
+_TAG = "GRIDNB_GRID"
 
 
-def reap(url: str | None = None) -> list[str]:
+def reap(*, orphans: bool = False) -> list[str]:
     """End and settle all that lost hubs of this user left; returns a sentence for each thing done.
 
     Parameters
     ----------
-    url
-        The ledger; by default the configured one.
+    orphans
+        Also settle, in full, open holds of the configured ledger that belong to no grid
+        known here. Only where nobody else uses that ledger: their grids are not known here.
     """
     done: list[str] = []
-    with Ledger(url or settings().ledger) as ledger:
-        for place in places():
-            if place.starting:
-                continue
-            try:
-                lock = place.lock()
-            except (BlockingIOError, FileNotFoundError):
-                if place.directory.exists():
-                    continue  # its hub lives, or somebody else settles it
-                lock = -1  # the runtime directory went with a reboot
-            try:
-                done += _settle(place, ledger)
-                place.forget()
-            finally:
-                if lock >= 0:
-                    os.close(lock)
-        done += _orphans(ledger, {place.grid for place in places()})
+    for place in places():
+        try:
+            done += _reap_one(place)
+        except (GridError, OSError, ValueError, KeyError) as error:
+            done.append(f"{place.grid}: could not be settled: {error}")
+    if orphans:
+        with Ledger(settings().ledger) as ledger:
+            # The holds are read first: a grid that starts meanwhile is known by then.
+            held = ledger.holds(open=True)
+            done += _orphans(ledger, held, {place.grid for place in places()})
+    return done
+
+
+def _reap_one(place: Place) -> list[str]:
+    spec = place.spec()
+    if spec["host"] != socket.gethostname():
+        return []  # its processes are not to be seen from here
+    try:
+        lock = place.lock()
+    except BlockingIOError:
+        return []  # its hub lives, or somebody else settles it
+    try:
+        with Ledger(spec["ledger"]) as ledger:
+            done = _settle(place, spec, ledger)
+        place.forget()
+    finally:
+        os.close(lock)
     return done
 
 
@@ -76,12 +90,10 @@ class _Worker:
     record: dict[str, Any] | None = None
 
 
-def _settle(place: Place, ledger: Ledger) -> list[str]:
-    spec = place.spec()
+def _settle(place: Place, spec: dict[str, Any], ledger: Ledger) -> list[str]:
     catalog = Catalog.from_json(spec["catalog"])
-    workers = _workers(place, ledger)
-    done = [f"{place.grid}: ended {n} processes" for n in [_end(workers.values())] if n]
-    for worker in workers.values():
+    done = [f"{place.grid}: ended {n} processes" for n in [_end(place)] if n]
+    for worker in _workers(place, ledger).values():
         lines, over = _lines(worker, catalog, place)
         ledger.settle(lines, [hold.key for hold in worker.holds])
         if over:
@@ -97,36 +109,57 @@ def _settle(place: Place, ledger: Ledger) -> list[str]:
     return done
 
 
-def _workers(place: Place, ledger: Ledger) -> dict[str, _Worker]:
-    found: dict[str, _Worker] = {}
-    for hold in ledger.holds(open=True, grid=place.grid):
-        found.setdefault(hold.worker, _Worker(hold.worker)).holds.append(hold)
-    for charge in ledger.charges(grid=place.grid):
-        if charge.worker in found:
-            found[charge.worker].charged += charge.amount
-            found[charge.worker].seconds += charge.seconds
+def _records(place: Place) -> dict[str, dict[str, Any]]:
+    found = {}
     for path in place.records.glob("*.json"):
-        if path.name != "grid.json":
-            worker = found.setdefault(path.stem, _Worker(path.stem))
-            worker.record = read_record(str(path))
+        record = read_record(str(path)) if path.name != "grid.json" else None
+        if record is not None:
+            found[path.stem] = record
     return found
 
 
-def _end(workers: Iterable[_Worker]) -> int:
-    """Kill guards that still run, and all below them; returns how many processes that were."""
+def _workers(place: Place, ledger: Ledger) -> dict[str, _Worker]:
+    found = {name: _Worker(name, record=record) for name, record in _records(place).items()}
+    for hold in ledger.holds(open=True, grid=place.grid):
+        found.setdefault(hold.worker, _Worker(hold.worker)).holds.append(hold)
+    for charge in ledger.charges(grid=place.grid):
+        worker = found.setdefault(charge.worker, _Worker(charge.worker))
+        worker.charged += charge.amount
+        worker.seconds += charge.seconds
+    for adjustment in ledger.adjustments(grid=place.grid):
+        name = adjustment.reason.partition(" ")[0]
+        if name in found:  # an overrun that was posted already
+            found[name].charged += adjustment.amount
+    return found
+
+
+def _end(place: Place) -> int:
+    """End what still runs of a grid; returns how many processes had to be killed.
+
+    Guards end by themselves when their hub is gone, and write it down: they get the time.
+    """
+    guards = [
+        process
+        for record in _records(place).values()
+        if not record["ended"] and (process := _guard(record, place.grid)) is not None
+    ]
+    _, left = psutil.wait_procs(guards, timeout=_PATIENCE)
     ended = 0
-    for worker in workers:
-        pid = next((e["pid"] for e in _events(worker) if e["event"] == "started"), None)
-        if pid is None or (worker.record and worker.record["ended"]):
-            continue
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "GRIDNB_GRID" not in psutil.Process(pid).environ():
-                continue  # the number belongs to another process by now
-            for each in [pid, *descendants(pid)]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGKILL)
-                    ended += 1
+    for guard in left:
+        for pid in [guard.pid, *descendants(guard.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                ended += 1
     return ended
+
+
+def _guard(record: dict[str, Any], grid: str) -> psutil.Process | None:
+    """Return the guard's process, if the number has not passed to another one."""
+    pid = next((e["pid"] for e in record["events"] if e["event"] == "started"), None)
+    with contextlib.suppress(psutil.Error):
+        if pid is not None and (process := psutil.Process(pid)).environ().get(_TAG) == grid:
+            return process
+    return None
 
 
 def _events(worker: _Worker) -> list[dict[str, Any]]:
@@ -218,10 +251,10 @@ def _used(table: Path, site: str) -> Decimal:
         links.close()
 
 
-def _orphans(ledger: Ledger, known: set[str]) -> list[str]:
+def _orphans(ledger: Ledger, held: list[Hold], known: set[str]) -> list[str]:
     """Settle holds of which nothing else is left: in full, marked as estimated."""
     lost: dict[str, list[Hold]] = defaultdict(list)
-    for hold in ledger.holds(open=True):
+    for hold in held:
         if hold.grid and hold.grid not in known:
             lost[hold.grid].append(hold)
     done = []

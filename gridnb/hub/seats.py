@@ -16,10 +16,12 @@ from typing import Any
 from gridnb.errors import HubError
 from gridnb.hub.hub import Hub
 from gridnb.hub.slots import Slot
+from gridnb.providers.guard import clock
 
 __all__ = ["Seat", "Seats"]
 
 START_TIMEOUT = 60.0
+REST = 5.0  # seconds after which a seat that its client does not use does not count
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Seat:
     client: str | None
     ready: asyncio.Future[str]
     extra: bool = False
+    taken: float = 0.0
+    dying: bool = False
     run: str | None = None
     pid: int = 0
     booked_at: str | None = None
@@ -65,10 +69,13 @@ class Seats:
             if not usable:
                 return {"busy": True}
         slot = min(usable, key=self._load)
-        free = (s for s in self.seats.values() if s.slot is slot and s.client is None)
-        seat = next(free, None) or self._start(slot)
-        seat.client, seat.extra = client, extra
-        return await self._describe(seat)
+        there = (s for s in self.seats.values() if s.slot is slot and not s.dying)
+        seat = next((s for s in there if s.client is None), None) or self._start(slot)
+        seat.client, seat.extra, seat.taken = client, extra, clock()
+        described = await self._describe(seat)
+        if client not in self.hub.scheduler.clients:  # it left while it waited
+            self.give_back(client)
+        return described
 
     async def _workers(self, sites: list[str], lease: str | None) -> list[Slot]:
         """Return the workers that are up at these sites; waits for those that start."""
@@ -89,10 +96,12 @@ class Seats:
             await self.hub.changed(1)
 
     def _lent(self, slot: Slot) -> int:
-        """Count a worker's seats that are lent for work (an own seat that rests does not count)."""
+        """Count a worker's seats that are in use, or were lent for work just now."""
+        just_now = clock() - REST
         return sum(
-            seat.slot is slot and seat.client is not None and (seat.extra or seat.run is not None)
+            seat.slot is slot and (seat.run is not None or (seat.extra and seat.taken > just_now))
             for seat in self.seats.values()
+            if seat.client is not None
         )
 
     def _load(self, slot: Slot) -> tuple[float, float, str]:
@@ -125,6 +134,7 @@ class Seats:
             async with asyncio.timeout(START_TIMEOUT):
                 address = await asyncio.shield(seat.ready)
         except TimeoutError:
+            self.kill(seat.id)
             self._drop(seat)
             raise HubError(
                 f"the cell process of {seat.slot.name} did not start in {START_TIMEOUT:g} s; "
@@ -145,6 +155,7 @@ class Seats:
         """SIGKILL a cell process and what it started; its worker is not touched."""
         seat = self.seats.get(seat_id)
         if seat is not None and seat.slot.link is not None:
+            seat.dying = True
             seat.slot.link.send("signal-cell", cell=seat.id, signal=int(signal.SIGKILL))
 
     def give_back(self, client: str, seat_id: int | None = None) -> None:
@@ -181,6 +192,7 @@ class Seats:
         seat.run = run
         seat.slot.cell_running[str(seat.id)] = (run, t)
         self.hub.seen_run(run, "")
+        self.hub.touch(seat.slot)
         if seat.slot.address is not None:
             seat.booked_at = seat.slot.address
             self.hub.scheduler.book(seat.booked_at, 1)
@@ -190,6 +202,7 @@ class Seats:
         if held is not None:
             run, since = held
             seat.slot.cell_used[run] += max(t - since, 0.0)
+            self.hub.touch(seat.slot)
         seat.run = None
         if seat.booked_at is not None:
             self.hub.scheduler.book(seat.booked_at, -1)

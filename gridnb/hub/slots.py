@@ -59,6 +59,7 @@ class Slot:
     ended: float | None = None
     reason: str = ""
     pid: int = 0
+    guard: int = 0
     address: str | None = None
     cpu: float | None = None
     estimated: bool = False
@@ -73,6 +74,16 @@ class Slot:
     _raw: Sample | None = None
     _before: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _before_kept: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state != "ended"
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to end."""
+        return self.state == "draining"
 
     @property
     def rate(self) -> Decimal:

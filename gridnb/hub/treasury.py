@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TypeVar
 
-from gridnb.errors import LedgerError
+from gridnb.errors import LedgerError, LedgerUnavailable
 from gridnb.ledger import Account, ChargeLine, HoldOrder, Ledger
 
 __all__ = ["Treasury"]
@@ -64,59 +64,76 @@ class Treasury:
         """
         await self._do(lambda ledger: ledger.hold(self.name, self.currency, orders))
 
-    async def settle(self, lines: Sequence[ChargeLine], releases: Sequence[str]) -> None:
-        """Charge lines, and release what is left of holds; queued until it succeeds."""
-        async with self._lock:
-            self._lines.extend(lines)
-            self._releases.extend(releases)
-            if not self._lines and not self._releases:
-                return
-            now_lines, now_releases = list(self._lines), list(self._releases)
-            try:
-                await self._do(lambda ledger: ledger.settle(now_lines, now_releases))
-            except LedgerError as error:
-                logger.error("%d charges, one by one, after: %s", len(now_lines), error)
-                now_lines, now_releases = await self._one_by_one(now_lines, now_releases)
-            self._lines = [line for line in self._lines if line not in now_lines]
-            self._releases = [key for key in self._releases if key not in now_releases]
+    def queue(self, lines: Sequence[ChargeLine], releases: Sequence[str]) -> None:
+        """Note what is to be written; :meth:`settle` writes it, or tries again later."""
+        self._lines.extend(lines)
+        self._releases.extend(releases)
 
-    async def _one_by_one(
-        self, lines: list[ChargeLine], releases: list[str]
-    ) -> tuple[list[ChargeLine], list[str]]:
+    async def settle(self) -> None:
+        """Write what is queued, charges before releases."""
+        async with self._lock:
+            lines, releases = list(self._lines), list(self._releases)
+            if not lines and not releases:
+                return
+            try:
+                await self._do(lambda ledger: ledger.settle(lines, releases))
+            except LedgerUnavailable as error:
+                logger.error("%d charges wait: %s", len(lines), error)
+                return
+            except LedgerError as error:
+                logger.error("%d charges, one by one, after: %s", len(lines), error)
+                await self._one_by_one(lines, releases)
+                return
+            del self._lines[: len(lines)]
+            del self._releases[: len(releases)]
+
+    async def _one_by_one(self, lines: list[ChargeLine], releases: list[str]) -> None:
         """Write what can be written; a line that is refused for good becomes an adjustment."""
-        written: list[ChargeLine] = []
         for line in lines:
             try:
-                await self._do(lambda ledger, line=line: ledger.settle([line], []))  # type: ignore[misc]
+                await self._charge(line)
+            except LedgerUnavailable as error:
+                logger.error("charges wait: %s", error)
+                return
+            self._lines.remove(line)
+        for key in releases:
+            try:
+                await self._do(lambda ledger, key=key: ledger.release([key]))  # type: ignore[misc]
+            except LedgerUnavailable as error:
+                logger.error("releases wait: %s", error)
+                return
             except LedgerError as error:
-                if not await self._post_refused(line, str(error)):
-                    return written, []
-            written.append(line)
-        try:
-            await self._do(lambda ledger: ledger.settle([], releases))
-        except LedgerError as error:
-            logger.error("holds could not be released: %s", error)
-            return written, []
-        return written, releases
+                logger.error("%s could not be released: %s", key, error)
+            self._releases.remove(key)
 
-    async def _post_refused(self, line: ChargeLine, why: str) -> bool:
-        key, reason = f"{line.key}/refused", f"a charge of {line.worker} was refused: {why}"
+    async def _charge(self, line: ChargeLine) -> None:
         try:
-            await self.adjust(line.amount, reason, key=key, grid=line.grid, site=line.site)
+            await self._do(lambda ledger: ledger.settle([line], []))
+        except LedgerUnavailable:
+            raise
         except LedgerError as error:
-            logger.error("the ledger cannot be written: %s", error)
-            return False
-        return True
+            why = f"a charge of {line.worker} was refused: {error}"
+            await self.adjust(line.amount, why, f"{line.key}/refused", line.site)
 
-    async def adjust(self, amount: Decimal, reason: str, **tags: str) -> None:
-        """Post what no hold covers, apart from the charges."""
+    async def release_all(self, grid: str) -> None:
+        """Release what is still held for a grid, when all of it is charged."""
+        await self.settle()
         await self._do(
-            lambda ledger: ledger.adjust(self.name, self.currency, amount, reason, **tags)
+            lambda ledger: ledger.release([hold.key for hold in ledger.holds(grid=grid)])
+        )
+
+    async def adjust(self, amount: Decimal, reason: str, key: str, site: str) -> None:
+        """Post what no hold covers, apart from the charges."""
+        grid = key.partition("/")[0]
+        await self._do(
+            lambda ledger: ledger.adjust(
+                self.name, self.currency, amount, reason, key=key, grid=grid, site=site
+            )
         )
 
     async def close(self) -> bool:
         """Close the ledger, after a last try for what is queued; returns whether all is written."""
-        await self.settle([], [])
+        await self.settle()
         if self._ledger is not None:
             await self._do(lambda ledger: ledger.close())
         self._thread.shutdown()

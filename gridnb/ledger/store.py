@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gridnb.errors import LedgerError
+from gridnb.errors import LedgerError, LedgerUnavailable
 from gridnb.ledger import schema
 
 __all__ = ["Store", "ledger_path"]
@@ -116,7 +116,7 @@ def _one_line(path: Path) -> Iterator[None]:
             if "locked" in reason
             else "see that it is readable, on a local disk that is not full, and run gridnb audit"
         )
-        raise LedgerError(f"ledger {path}: {reason}; {advice}") from error
+        raise LedgerUnavailable(f"ledger {path}: {reason}; {advice}") from error
 
 
 def _engine(path: Path) -> Engine:

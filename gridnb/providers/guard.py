@@ -61,11 +61,9 @@ def parents() -> dict[int, int]:
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with contextlib.suppress(OSError):  # it ended while we looked
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
-                if state != b"Z":
-                    found[int(name)] = int(parent)
+            # It may end while we look.
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
     return found
 
 
@@ -157,7 +155,9 @@ class Guard:
         try:
             prctl(1, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             self.selector.close()
             self.channel.close()
             os.close(self.record)
@@ -229,7 +229,8 @@ class Guard:
         elif op == "stop":
             self.wanted_stop = message.get("reason", "released")
             self.launch_at = None
-            self.kill_at = clock() + message.get("grace", 0)
+            wanted = clock() + message.get("grace", 0)
+            self.kill_at = min(self.kill_at, wanted) if self.kill_at is not None else wanted
             self.signal_worker(signal.SIGTERM)
         elif op == "respawn":
             self.respawns -= 1
@@ -322,17 +323,22 @@ class Guard:
             if kind == "hub":
                 self.handle(message)
             else:
-                self.send(message.pop("op"), cell=self.cells.get(pid), **message)
+                self.pass_on(pid, message)
+
+    def pass_on(self, pid: int, message: dict[str, Any]) -> None:
+        """Tell the hub what a cell process reports."""
+        self.send(str(message.pop("op")), cell=self.cells.get(pid), **message)
 
     def lines(self, fd: int, data: bytes) -> Iterator[dict[str, Any]]:
         """Yield the messages that are complete with this data."""
         *whole, self.buffers[fd] = (self.buffers[fd] + data).split(b"\n")
         for line in whole:
-            if line.strip():
-                yield json.loads(line)
+            message = _parsed(line)
+            if message is not None:
+                yield message
 
-    def finish(self) -> None:
-        """SIGKILL all that is below, until nothing is; then write the end down."""
+    def kill_below(self) -> None:
+        """SIGKILL all that is below, until nothing is."""
         while below := descendants(os.getpid()):
             for pid in below:
                 with contextlib.suppress(ProcessLookupError):
@@ -341,14 +347,24 @@ class Guard:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
             time.sleep(0.005)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+
+    def finish(self) -> None:
+        """End everything below, then write the end down."""
+        self.kill_below()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         up = self.mark(ended=True)
         cpu = usage.ru_utime + usage.ru_stime
         self.note("ended", reason=self.wanted_stop, cpu=cpu, code=self.exit_status)
         self.send("ended", up=up, reason=self.wanted_stop, cpu=cpu, code=self.exit_status)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Read a message; a body can write anything to the descriptor of its process's reports."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and "op" in message else None
 
 
 def run_entry(entry: str, spec: dict[str, Any], write: int) -> int:
@@ -384,7 +400,12 @@ def main(order: dict[str, Any], channel: socket.socket) -> None:
     prctl(36, 1)  # daemonized grandchildren come back under the guard, so that it finds them
     os.environ["GRIDNB_WORKER"] = order["worker"]
     os.environ["GRIDNB_GRID"] = order["grid"]
-    Guard(order, channel).run()
+    guard = Guard(order, channel)
+    try:
+        guard.run()
+    except BaseException:  # a full disk, no more processes: nothing may be left behind
+        guard.kill_below()
+        raise
 
 
 if __name__ == "__main__":

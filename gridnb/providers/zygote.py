@@ -8,6 +8,7 @@ Linux only: elsewhere a guard is a fresh interpreter (:func:`spawn_guard`).
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -48,6 +49,15 @@ class Zygote:
             socket.send_fds(self._socket, [json.dumps(order).encode()], [theirs.fileno()])
         return ours
 
+    def sweep(self, guards: set[int]) -> None:
+        """Kill what a guard that was killed has left: it came back under the zygote."""
+        spared = set(guards)
+        for pid in guards:
+            spared |= guard.descendants(pid)
+        for pid in guard.descendants(self.pid) - spared:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Let the zygote end; the guards that it forked go on."""
         self._socket.close()
@@ -64,12 +74,13 @@ def _serve(orders: socket.socket, log: int) -> None:
         os.dup2(log, 2)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are reaped by the system
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        guard.prctl(36, 1)  # what a killed guard leaves comes back here, and is swept
         _close_others(orders.fileno())
         while True:
             data, fds, _, _ = socket.recv_fds(orders, _MAX, 1)
             if not data:
                 break
-            if os.fork() == 0:
+            if _fork() == 0:
                 orders.close()
                 os.setsid()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -85,6 +96,14 @@ def _serve(orders: socket.socket, log: int) -> None:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _fork() -> int:
+    """Fork; without room for a process the order is dropped, and its channel closes."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
 
 
 def _close_others(keep: int) -> None:
