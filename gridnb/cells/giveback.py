@@ -72,15 +72,20 @@ class Giveback:
     owns: Callable[[dict[str, Any]], bool]
     limit: int
     remotes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)
+    _payload: dict[str, Any] = field(default_factory=dict, init=False)
+    _header: dict[str, Any] = field(default_factory=dict, init=False)
+    _nodes: dict[int, int] = field(default_factory=dict, init=False)
+    _memory: Memory | None = field(default=None, init=False)
 
-    def build(self, done: Executed, *, names: bool) -> tuple[dict[str, Any], list[Buffer]]:
+    def build(
+        self, done: Executed, *, names: bool, threads: Sequence[str]
+    ) -> tuple[dict[str, Any], list[Buffer]]:
         """Make the header and parts of the outcome message."""
         changes = self.tracker.changes() if names else Changes()
         replaced = {id(self.tracker.nodes[i]) for i in changes.replaced}
         assigned = self._assigned(replaced) if names else {}
         deleted = [n for n in (*self.before, *self.deletes) if n not in self.space] if names else []
-        payload = {
+        self._payload = {
             "assigned": assigned,
             "contents": changes.contents,
             "replaced": [(i, self.tracker.nodes[i]) for i in changes.replaced],
@@ -88,19 +93,45 @@ class Giveback:
             "error": done.error,
         }
         known = {id(node): i for i, node in enumerate(self.tracker.nodes)}
-        known = {key: i for key, i in known.items() if key not in replaced}
-        stream, buffers = self._dump(payload, known)
-        header = {
+        self._nodes = {key: i for key, i in known.items() if key not in replaced}
+        self._header = {
             "op": "outcome",
+            "again": False,
             "deleted": deleted,
             "rebound": sorted({n for n in assigned if n in self.before and self._is(n)}),
             "unlooked": changes.unlooked,
+            "threads": list(threads),
             "remotes": self.remotes,
-            "lost": self.lost,
-            "readonly": [view.readonly for view in buffers],
             **_description(done),
         }
+        return self._message()
+
+    def _message(self) -> tuple[dict[str, Any], list[Buffer]]:
+        stream, buffers = self._dump()
+        header = {**self._header, "readonly": [view.readonly for view in buffers]}
         return header, [stream, *buffers]
+
+    def apart(self) -> tuple[dict[str, Any], list[Buffer]]:
+        """Each value in a pickle of its own: the kernel finds out which it cannot load."""
+        parts: list[Buffer] = []
+        readonly = []
+        for value in self._values():
+            stream, buffers = self._attempt(value)
+            parts += [stream, *buffers]
+            readonly.append([view.readonly for view in buffers])
+        return {"op": "apart", "readonly": readonly, "remotes": self.remotes}, parts
+
+    def again(self, stay: Sequence[int]) -> tuple[dict[str, Any], list[Buffer]]:
+        """The outcome once more; these values, by their place in :meth:`apart`, stay here."""
+        values = self._values()
+        for index in stay:
+            if values[index] is self._payload["error"]:
+                self._payload["error"] = None
+            else:
+                stream, buffers = self._attempt(values[index])
+                self._stay(values[index], _total(stream, buffers))
+        self._header["again"] = True
+        return self._message()
 
     def _is(self, name: str) -> bool:
         return self.space.get(name) is self.before[name]
@@ -125,57 +156,67 @@ class Giveback:
 
     # -- pickling --------------------------------------------------------------------------
 
-    def _dump(
-        self, payload: dict[str, Any], nodes: dict[int, int]
-    ) -> tuple[bytes, list[memoryview]]:
-        memory = self._memory(payload)
-
-        def attempt(value: Any) -> tuple[bytes, list[memoryview]]:
-            known = {**nodes, **self.store.known()}
-            stream, buffers, _ = dump([value], owns=self.owns, known=known, memory=memory)
-            return stream, buffers
-
+    def _dump(self) -> tuple[bytes, list[memoryview]]:
+        payload = self._payload
+        self._memory = self._find_memory()
         try:
-            stream, buffers = attempt(payload)
+            stream, buffers = self._attempt(payload)
         except Exception:  # noqa: BLE001 - user classes raise what they like
-            self._mend(payload, attempt)
-            stream, buffers = attempt(payload)
+            self._mend()
+            stream, buffers = self._attempt(payload)
         if _total(stream, buffers) > self.limit:
-            self._shrink(payload, attempt)
-            stream, buffers = attempt(payload)
+            self._shrink()
+            stream, buffers = self._attempt(payload)
         return stream, buffers
 
-    def _memory(self, payload: dict[str, Any]) -> Memory | None:
+    def _attempt(self, value: Any) -> tuple[bytes, list[memoryview]]:
+        known = {**self._nodes, **self.store.known()}
+        stream, buffers, _ = dump([value], owns=self.owns, known=known, memory=self._memory)
+        return stream, buffers
+
+    def _works(self, value: Any) -> bool:
+        try:
+            self._attempt(value)
+        except Exception:  # noqa: BLE001 - as above
+            # Whatever it is that a __reduce__ raises: the value stays.
+            return False
+        return True
+
+    def _find_memory(self) -> Memory | None:
+        payload = self._payload
         fresh = walk({**payload["assigned"], "": payload["result"]}, self.owns)
         # Those that the kernel has come first, so that views of them stay views.
         arrays = [n for n in self.tracker.nodes if kind_of(n, self.owns) == "array"]
         arrays += [n.value for n in fresh.values() if n.kind == "array"]
         return Memory(arrays) if arrays else None
 
-    def _mend(self, payload: dict[str, Any], attempt: Callable[[Any], object]) -> None:
-        """Let stay here what cannot be pickled, and nothing else."""
+    def _values(self) -> list[Any]:
+        """Everything that goes back, as far as it can stay here by itself."""
+        payload = self._payload
         values = [*payload["assigned"].values(), *payload["result"]]
+        values += [value for _, value in payload["replaced"]]
         for _, kind, content in payload["contents"]:
             values += _members(kind, content)
-        for value in values:
-            if not _works(attempt, value):
-                self._stay(value, None)
-        if payload["error"] is not None and not _works(attempt, payload["error"]):
-            payload["error"] = None
+        return [*values, payload["error"]]
 
-    def _shrink(
-        self,
-        payload: dict[str, Any],
-        attempt: Callable[[Any], tuple[bytes, list[memoryview]]],
-    ) -> None:
+    def _mend(self) -> None:
+        """Let stay here what cannot be pickled, and nothing else."""
+        *values, error = self._values()
+        for value in values:
+            if not self._works(value):
+                self._stay(value, None)
+        if not self._works(error):
+            self._payload["error"] = None
+
+    def _shrink(self) -> None:
         """Let the largest values stay here until the rest is small enough."""
-        sizes = []
+        payload, sizes = self._payload, []
         for value in (*payload["assigned"].values(), *payload["result"]):
-            stream, buffers = attempt(value)
+            stream, buffers = self._attempt(value)
             sizes.append((_total(stream, buffers), value))
         sizes.sort(key=lambda pair: -pair[0])
         for size, value in sizes:
-            stream, buffers = attempt(payload)
+            stream, buffers = self._attempt(payload)
             if _total(stream, buffers) <= self.limit:
                 return
             self._stay(value, size)
@@ -195,15 +236,6 @@ class Giveback:
 
 def _total(stream: bytes, buffers: Sequence[memoryview]) -> int:
     return len(stream) + sum(view.nbytes for view in buffers)
-
-
-def _works(attempt: Callable[[Any], object], value: Any) -> bool:
-    try:
-        attempt(value)
-    except Exception:  # noqa: BLE001 - as above
-        # Whatever it is that a __reduce__ raises: the value stays.
-        return False
-    return True
 
 
 def _members(kind: str, content: Any) -> list[Any]:

@@ -44,6 +44,8 @@ class Outcome:
         Names whose values were too large to be compared.
     sent_bytes, received_bytes
         On the wire.
+    unloadable
+        Why some of them could not be loaded here; empty otherwise.
     threads
         Names of threads of the body that go on at the site.
     seconds, cpu_seconds
@@ -65,6 +67,7 @@ class Outcome:
     rebound: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
     unlooked: list[str] = field(default_factory=list)
+    unloadable: str = ""
     threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
     received_bytes: int = 0

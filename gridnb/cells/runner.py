@@ -52,6 +52,7 @@ class Runner:
         self._dask = CellDask(spec, log)
         self._dask.start()
         self._keep: list[Any] = []
+        self._back: Giveback | None = None
 
     def run(self, header: dict[str, Any], parts: list[Buffer], channel: Channel) -> Answer:
         """Run what a kernel sent, and make the outcome message."""
@@ -82,7 +83,7 @@ class Runner:
         if isinstance(done.error, KeyboardInterrupt):
             channel.send({"op": "stopped", "run": run})
             self._dask.cancel()
-        back = Giveback(
+        self._back = back = Giveback(
             space,
             before,
             ambient,
@@ -92,10 +93,10 @@ class Runner:
             owns,
             header["fetch_limit"],
         )
-        answer, out = back.build(done, names=names)
+        answer, out = back.build(done, names=names, threads=_left(threads, space))
         # Futures among the values live on until the kernel's own client has them.
         self._keep = [space, done]
-        return {**answer, "run": run, "threads": _left(threads, space)}, out
+        return {**answer, "run": run}, out
 
     def _prepare(self, header: dict[str, Any]) -> None:
         self._store.drop(header.get("drops", ()))
@@ -154,6 +155,10 @@ class Runner:
         """Answer what is not a run."""
         if header["op"] == "fetch":
             return self._fetch(header["key"])
+        if header["op"] in ("apart", "again") and self._back is not None:
+            back = self._back
+            answer, out = back.apart() if header["op"] == "apart" else back.again(header["stay"])
+            return {**answer, "run": header["run"]}, out
         return {"op": "refused", "text": f"unknown message {header['op']!r}"}, []
 
     def _fetch(self, key: str) -> Answer:

@@ -191,6 +191,8 @@ def notes(outcome: Outcome) -> list[str]:
         found.append(
             f"stayed at the site: {', '.join(outcome.remote)} (use it in %%grid, or .fetch() it)"
         )
+    if outcome.unloadable:
+        found.append(f"cannot be loaded in the notebook: {outcome.unloadable}")
     if outcome.threads:
         found.append(
             f"goes on at the site: {', '.join(outcome.threads)} (what it changes stays there; "

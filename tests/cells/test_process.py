@@ -500,6 +500,53 @@ def test_name_that_nobody_knows_is_not_explained(notebook: Notebook) -> None:
     assert not hasattr(error, "__notes__")
 
 
+STRANGER = """
+import sys, types
+strange = types.ModuleType("only_at_the_site")
+sys.modules["only_at_the_site"] = strange
+class Odd(Exception):
+    pass
+Odd.__module__, strange.Odd = "only_at_the_site", Odd
+del Odd
+odd = strange.Odd("text")
+fine = kept
+kept.append(2)
+"""
+
+
+def test_what_cannot_be_loaded_here_stays_and_the_rest_comes(notebook: Notebook) -> None:
+    kept = notebook.names["kept"] = [1]
+    outcome = notebook.grid(f"{STRANGER}kept.append(odd)\nprint('seen')\nodd")
+    assert outcome.unloadable == "ModuleNotFoundError: No module named 'only_at_the_site'"
+    assert {"odd", "strange", "Out"} <= set(outcome.remote)
+    assert kept[:2] == [1, 2]
+    assert kept[2] is notebook.names["odd"]
+    assert notebook.names["fine"] is kept
+    assert notebook.sink.out == "seen\n"
+    with pytest.raises(ReturnError, match="cannot be loaded here: ModuleNotFoundError"):
+        notebook.names["odd"].fetch()
+    assert notebook.grid("kept[2] is odd, odd.args").value == (True, ("text",))
+
+
+def test_error_that_cannot_be_loaded_here_is_raised_all_the_same(notebook: Notebook) -> None:
+    notebook.names["kept"] = []
+    outcome = notebook.grid(f"{STRANGER}raise odd")
+    assert (outcome.error_name, str(outcome.error)) == ("Odd", "text")
+    assert type(outcome.error).__name__ == "Odd"
+    assert notebook.names["kept"] == [2]
+
+
+def test_what_can_be_pickled_no_more_stays(notebook: Notebook) -> None:
+    notebook.plain(
+        "class Odd:\n    lock = None\n    def __reduce__(self):\n"
+        "        assert self.lock is None, 'it has a lock'\n        return Odd, ()\nodd = Odd()"
+    )
+    outcome = notebook.grid("odd.lock = 1\nother = 2")
+    assert outcome.remote == ["odd"]
+    assert notebook.names["other"] == 2
+    assert notebook.grid("odd.lock").value == 1
+
+
 def test_broken_exceptions_still_come(notebook: Notebook) -> None:
     notebook.plain(
         "class Odd(ValueError):\n    def __reduce__(self):\n        raise TypeError('no')"
