@@ -347,7 +347,11 @@ class Grid:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except HubError:
+            if error is None:  # else the body's own error is what has to be seen
+                raise
 
     def __repr__(self) -> str:
         return f"<Grid {self.id}: catalog {self.catalog.name}, account {self.account}>"

@@ -14,7 +14,7 @@ def reap(arguments: Namespace) -> int:
     from gridnb.hub.reap import reap as settle
     from gridnb.strays import end_strays
 
-    done = settle()
+    done = settle(orphans=arguments.orphans)
     ended = end_strays()
     if arguments.json:
         write_json({"settled": done, "ended": ended})

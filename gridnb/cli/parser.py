@@ -174,7 +174,13 @@ def _money(add: _Add) -> None:
 
 
 def _caring(add: _Add) -> None:
-    add("reap", "gridnb.cli.care:reap", "settle and clean up what lost grids left behind")
+    reap = add("reap", "gridnb.cli.care:reap", "settle and clean up what lost grids left behind")
+    reap.add_argument(
+        "--orphans",
+        action="store_true",
+        help="also charge in full what the ledger holds for grids that are not known here; "
+        "not where others use the same ledger",
+    )
     add("doctor", "gridnb.cli.care:doctor", "try everything that gridnb needs, step by step")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import gridnb
 from gridnb.catalog import Catalog
+from gridnb.ledger import Ledger
 from tests.grids import until
 
 
@@ -81,3 +82,28 @@ def test_a_transfer_that_the_budget_does_not_pay_for_waits() -> None:
         budget = grid.status(bill=True)["budget"]
         assert Decimal(budget["charged"]) + Decimal(budget["held"]) <= 1
         future.cancel()
+
+
+def test_a_site_that_comes_back_pays_again() -> None:
+    with gridnb.Grid(_catalog("1"), "5 GD", "again") as grid:
+        for _ in range(2):
+            grid.request(workers=2).wait()
+            client = grid.client
+            names = {
+                w["name"]: a for a, w in client.scheduler_info(n_workers=-1)["workers"].items()
+            }
+            source = next(a for name, a in names.items() if name.startswith("a-"))
+            target = next(a for name, a in names.items() if name.startswith("b-"))
+            import os
+
+            data = client.submit(os.urandom, 2**20, workers=source, pure=False)
+            assert client.submit(len, data, workers=target, pure=False).result(60) == 2**20
+            del data
+            grid.release()
+            until(lambda: grid.held.amount == 0)
+        assert "failed" not in (grid.directory / "hub.log").read_text()
+        sent = sum(Decimal(link["cost"]) for link in grid.status()["links"])
+    assert _egress(grid).amount.sum() == sent
+    with Ledger() as ledger:
+        assert ledger.adjustments(grid=grid.id) == []
+        assert ledger.audit() == []

@@ -23,6 +23,19 @@ def main(spec):
     open(spec["flag"], "a").write(f"{os.getpid()}\\n")
     if spec["how"] == "crash":
         return 3
+    if spec["how"] == "daemon" and os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            open(spec["flag"], "a").write(f"{os.getpid()}\\n")
+            time.sleep(600)
+        os._exit(0)
+    if spec["how"] == "terminates":
+        child = os.fork()
+        if child == 0:
+            time.sleep(600)
+        os.kill(child, 15)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        open(spec["flag"], "a").write(f"{code}\\n")
     time.sleep(600)
 """
 
@@ -124,6 +137,19 @@ def test_respawn_and_stop(guard: Any) -> None:
     assert not psutil.pid_exists(first)
     mine.send("stop", grace=0, reason="enough")
     assert mine.hear("ended")["reason"] == "enough"
+
+
+def test_a_guard_that_fails_leaves_nothing_behind(guard: Any) -> None:
+    mine = guard("daemon")
+    worker, daemon = until(lambda: len(mine.pids()) == 2 and mine.pids())
+    mine.send("renew")  # without an end: a message that no hub sends
+    until(lambda: not psutil.pid_exists(worker) and not psutil.pid_exists(daemon))
+
+
+def test_a_worker_that_is_told_to_end_can_end_its_own_children(guard: Any) -> None:
+    mine = guard("terminates")
+    until(lambda: len(mine.pids()) == 2)
+    assert mine.pids()[1] == -15
 
 
 def test_it_is_small() -> None:
