@@ -7,7 +7,6 @@ as ``{"error": class name, "text": …}`` and is raised again at the other end.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -32,10 +31,11 @@ Handler = Callable[..., Awaitable[dict[str, Any]]]
 
 
 def _guarded(call: Handler) -> Handler:
-    @functools.wraps(call)
-    async def answer(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    async def answer(comm: Any, **kwargs: Any) -> dict[str, Any]:
         try:
-            return await call(*args, **kwargs)
+            if (role := _role(comm)) != "client":
+                raise HubError(f"a {role} of this grid may not ask its hub for {call.__name__}")
+            return await call(**kwargs)
         except GridError as error:
             more = {}
             if isinstance(error, BudgetExceeded):
@@ -43,6 +43,12 @@ def _guarded(call: Handler) -> Handler:
             return {"error": type(error).__name__, "text": str(error), **more}
 
     return answer
+
+
+def _role(comm: Any) -> str:
+    """Return whose certificate the other end has shown: code at a site has only a worker's."""
+    subject = comm.extra_info["peercert"]["subject"]
+    return str(next(value for ((key, value),) in subject if key == "commonName"))
 
 
 class Calls:
