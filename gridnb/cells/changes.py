@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gridnb.cells.dask import is_collection, token
 from gridnb.cells.nodes import CONTAINERS, children, kind_of, same, slot_names, state_of
 from gridnb.cells.pickles import CellPickler
 
@@ -74,6 +75,8 @@ class Tracker:
     def _digest(self, node: Any) -> tuple[bytes | None, int]:
         into = _Hash()
         try:
+            if is_collection(node):
+                return token(node), 0
             CellPickler(into, owns=self._owns, keep=into.buffer).dump(node)
         except Exception:  # noqa: BLE001 - user classes raise what they like
             # It was loaded but cannot be pickled again: taken as changed, it stays here.

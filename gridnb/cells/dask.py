@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,13 +12,19 @@ from gridnb.cells.frames import Buffer
 from gridnb.cells.spec import CellSpec
 from gridnb.errors import CellError
 
-__all__ = ["ANNOTATION", "CellDask"]
+__all__ = ["ANNOTATION", "CellDask", "adopt", "is_collection", "token"]
 
 #: The annotation that names the run of a task.
 ANNOTATION = "gridnb_run"
 
 #: Seconds that a body waits for the client that it needs.
 PATIENCE = 60.0
+
+#: Seconds that any body waits: what it calls may use Dask, and would do so in this process alone.
+COURTESY = 5.0
+
+#: Seconds in which the scheduler has to know of a task.
+SETTLE = 2.0
 
 #: What a body or its captured values mention when they use Dask.
 _MARKS = (b"dask", b"distributed", b"get_client", b"compute", b"xarray")
@@ -51,7 +58,7 @@ class CellDask:
             self._done.set()
 
     def begin(self, run: str, pieces: Sequence[Buffer]) -> None:
-        """Work is this run's from now on; waits for the client if ``pieces`` mention Dask.
+        """Work is this run's from now on; waits for the client, longer if ``pieces`` mention Dask.
 
         Raises
         ------
@@ -59,7 +66,7 @@ class CellDask:
             If Dask is needed and its scheduler cannot be reached.
         """
         self._run, self._futures = run, []
-        if self._done.is_set() and not self._error:
+        if self._done.wait(COURTESY) and not self._error:
             return
         if not any(mark in text for text in map(bytes, pieces) for mark in _MARKS):
             return
@@ -77,12 +84,52 @@ class CellDask:
         """Remember what the current run has started."""
         self._futures += [weakref.ref(future) for future in futures.values()]
 
+    def _pending(self) -> list[Any]:
+        futures = [f for f in (ref() for ref in self._futures) if f is not None]
+        return [future for future in futures if future.status == "pending"]
+
     def cancel(self) -> None:
         """Cancel what the current run has started and what has not finished."""
-        futures = [f for f in (ref() for ref in self._futures) if f is not None]
-        pending = [future for future in futures if future.status == "pending"]
-        if pending:
+        if pending := self._pending():
             self._client.cancel(pending, force=True)
+
+    def settle(self) -> None:
+        """Wait until the scheduler knows what is under way: the kernel will ask it for that."""
+        end = time.monotonic() + SETTLE
+        for future in self._pending()[-1:]:
+            while time.monotonic() < end and not self._known(future.key):
+                time.sleep(0.005)
+
+    def _known(self, key: Any) -> bool:
+        client = self._client
+        return bool(client.sync(client.scheduler.get_story, keys_or_stimuli=[key]))
+
+
+def adopt(key: Any) -> Any:
+    """Make a future of the present client out of the key of another client's."""
+    from distributed import Future, default_client
+
+    make: Any = Future
+    try:
+        client: Any = default_client()
+    except ValueError:
+        # Nobody to ask: it says so itself when it is used.
+        return make(key)
+    # Dask does this for futures in a Queue or Variable; without it the result would be forgotten.
+    client._send_to_scheduler({"op": "client-desires-keys", "keys": [key], "client": client.id})
+    return make(key, client)
+
+
+def is_collection(value: Any) -> bool:
+    """Whether a value is a Dask collection, without importing Dask."""
+    return hasattr(type(value), "__dask_graph__")
+
+
+def token(collection: Any) -> bytes:
+    """What a collection stands for; its pickle also has what it keeps for itself."""
+    from dask.base import tokenize
+
+    return str(tokenize(collection)).encode()
 
 
 def make_client(spec: CellSpec, of: CellDask) -> Any:

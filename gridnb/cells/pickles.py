@@ -1,10 +1,11 @@
 """One pickle for everything that travels together, so that aliases hold.
 
-It differs from plain cloudpickle in four ways. A function of the notebook keeps
+It differs from plain cloudpickle in five ways. A function of the notebook keeps
 *the notebook's namespace* as its globals, instead of a copy of the few it reads:
 at a site these are the run's namespace, back in the kernel the user's. Closures
 that share a cell go on sharing it. Exceptions travel without their ``__init__``
-being called. Arrays that share memory go on sharing it.
+being called. Arrays that share memory go on sharing it. A Dask future belongs to the
+client of where it arrives.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import cloudpickle
 
 from gridnb.cells.arrays import Memory
 from gridnb.cells.capture import global_names
+from gridnb.cells.dask import adopt
 from gridnb.cells.files import reduce_file
 from gridnb.cells.frames import Buffer
 
@@ -149,6 +151,8 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return "MISSING"
         elif isinstance(obj, io.IOBase):
             return reduce_file(obj)
+        elif type(obj).__module__ == "distributed.client" and type(obj).__name__ == "Future":
+            return adopt, (obj.key,)
         elif type(obj) is functools.cached_property:
             return _make_cached, (obj.func, obj.attrname, obj.__doc__)
         elif self._memory is not None and (view := self._memory.reduce(obj)) is not None:

@@ -83,6 +83,8 @@ class Runner:
         if isinstance(done.error, KeyboardInterrupt):
             channel.send({"op": "stopped", "run": run})
             self._dask.cancel()
+        else:
+            self._dask.settle()
         self._back = back = Giveback(
             space,
             before,

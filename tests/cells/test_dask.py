@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask.dataframe as dd
+import pandas as pd
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from gridnb.cells.call import CellConnection, Run
+from tests.cells.notes import Notebook
 from tests.cells.site import Sink, cell_process
 
 
@@ -60,6 +63,54 @@ def test_first_run_waits_for_the_client_and_its_tasks_are_tagged(
     assert outcome.value == (11, 20)
     assert len(tags) == 6
     assert all(found and found["gridnb_run"] == "run-9" for found in tags.values())
+
+
+HIDDEN = """
+module = __import__("distri" + "buted")
+getattr(module.client, "default_" + "client")().submit(abs, -3).result()
+"""
+
+
+def test_first_run_waits_for_the_client_though_it_does_not_name_dask(
+    connection: CellConnection,
+) -> None:
+    outcome = connection.run(Run("run-1", HIDDEN, {}), sink=Sink())
+    assert outcome.error is None, outcome.rendered
+    assert outcome.value == 3
+
+
+@pytest.fixture
+def notebook(cluster: Any, connection: CellConnection) -> Iterator[Notebook]:
+    """Cells of a notebook that has a client of its own."""
+    with Client(cluster, set_as_default=True):
+        yield Notebook(connection)
+
+
+def test_futures_and_persisted_collections_travel_both_ways(notebook: Notebook) -> None:
+    body = (
+        "import dask.array as da\nfrom distributed import get_client\n"
+        "future = get_client().submit(abs, -5)\nx = da.ones(10, chunks=5).persist()"
+    )
+    outcome = notebook.grid(body)
+    assert outcome.error is None, outcome.rendered
+    notebook.grid("1")
+    notebook.grid("2")
+    assert notebook.names["future"].result(20) == 5
+    assert notebook.names["x"].sum().compute() == 10
+    outcome = notebook.grid("future.result() + x.sum().compute()")
+    assert outcome.value == 15
+    assert outcome.rebound == []
+
+
+def test_collection_is_rebound_only_when_it_stands_for_something_else(notebook: Notebook) -> None:
+    frame = dd.from_pandas(pd.DataFrame({"a": range(10)}), npartitions=2)
+    notebook.names["frame"] = frame
+    outcome = notebook.grid("int(frame.a.sum().compute())")
+    assert outcome.value == 45
+    assert notebook.names["frame"] is frame
+    assert outcome.rebound == []
+    assert notebook.grid("frame['b'] = frame.a * 2").rebound == ["frame"]
+    assert notebook.names["frame"].b.sum().compute() == 90
 
 
 def test_interrupt_cancels_the_dask_work(cluster: Any, connection: CellConnection) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from gridnb.cells.call import CellConnection, Run, apply
-from gridnb.cells.outcome import Outcome
+from gridnb.cells.call import CellConnection, Run
 from gridnb.cells.pack import pack
 from gridnb.cells.remote import Remote
 from gridnb.errors import CaptureError, CellError, CellLost, ReturnError
+from tests.cells.notes import Notebook
 from tests.cells.site import Sink, Site, cell_process, make_tls
 
 
@@ -41,25 +41,6 @@ def own(tmp_path: Path) -> Iterator[Site]:
     """A process of this test alone, which it may end."""
     with cell_process(tmp_path, make_tls(tmp_path)) as site:
         yield site
-
-
-class Notebook:
-    """Runs cells and applies what comes back."""
-
-    def __init__(self, connection: CellConnection, **names: Any) -> None:
-        self.connection, self.names, self.sink = connection, dict(names), Sink()
-        self.number = 0
-
-    def plain(self, text: str) -> None:
-        exec(compile(text, "<plain>", "exec"), self.names)
-
-    def grid(self, body: str, **options: Any) -> Outcome:
-        self.number += 1
-        self.sink = Sink()
-        run = Run(f"run-{self.number}", body, self.names, count=self.number, **options)
-        outcome = self.connection.run(run, sink=self.sink)
-        apply(outcome, self.names)
-        return outcome
 
 
 @pytest.fixture

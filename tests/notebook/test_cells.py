@@ -170,6 +170,33 @@ def test_quote_runs_nothing_and_spends_nothing(grid):
     assert grid.value("grid.held") == before
 
 
+def test_dask_in_a_cell_uses_all_workers_for_the_cells_run(grid):
+    grid.ok("%%grid --cores 3 --sites alpha\n1")
+    body = """%%grid
+import dask, time
+from distributed import get_worker
+
+@dask.delayed
+def where(i):
+    time.sleep(0.1)
+    return get_worker().name
+
+len(set(dask.compute(*[where(i) for i in range(16)])))"""
+    # The cell itself has a core, too.
+    assert int(grid.ok(body).result) >= 2
+    grid.ok("import time; time.sleep(2.5)")
+    last = "grid.status()['runs'][-1]"
+    assert "import dask, time" in grid.value(f"{last}['label']")
+    assert (
+        int(
+            grid.value(
+                f"len({{c.worker for c in grid.bill().itertuples() if c.run == {last}['id']}})"
+            )
+        )
+        >= 2
+    )
+
+
 def test_plain_cells_with_dask_are_metered(grid):
     reply = grid.ok("import dask\ndask.delayed(sum)([1, 2]).compute()")
     assert reply.result == "3"
