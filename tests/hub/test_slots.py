@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridnb.catalog import Site
-from gridnb.hub.slots import GRACE, Slot
+from gridnb.hub.slots import Slot
 from gridnb.metering import rating
 from gridnb.metering.intervals import Sample
 
 _times = st.floats(0.001, 500, allow_nan=False).map(lambda value: round(value, 6))
+#: A worker that is ended this late, in seconds, is still paid for.
+_LATE = 2.0
 _prices = st.decimals("0", "9", places=4)
 
 
@@ -82,7 +84,7 @@ def test_holds_pay_for_every_charge_until_the_end(
     slot.purse.put("t1", slot.to_hold(100.0 + first, 100.0))
     slot.started = 100.0
     slot.purse.put("t2", slot.to_hold(100.0 + first + second, 100.0 + first / 2))
-    slot.ended = round(100.0 + (first + second + GRACE) * ends, 6)
+    slot.ended = round(100.0 + (first + second + _LATE) * ends, 6)
     lines = slot.lines(slot.ended)
     last = slot.last_line()
     due = sum((line.amount for line in [*lines, *([last] if last else [])]), Decimal(0))
