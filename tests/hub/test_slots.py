@@ -75,7 +75,12 @@ def test_parts_add_up_to_what_is_paid(
     assert {line.kind for line in lines} <= {"used", "kept", "idle", "overhead"}
 
 
-@given(site=_sites(), first=_times, second=_times, ends=st.floats(0, 1))
+@given(
+    site=_sites(),
+    first=_times,
+    second=_times,
+    ends=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
 def test_holds_pay_for_every_charge_until_the_end(
     site: Site, first: float, second: float, ends: float
 ) -> None:
