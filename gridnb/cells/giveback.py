@@ -78,9 +78,9 @@ class Giveback:
     _memory: Memory | None = field(default=None, init=False)
 
     def build(
-        self, done: Executed, *, names: bool, threads: Sequence[str]
+        self, done: Executed, *, names: bool, **said: Any
     ) -> tuple[dict[str, Any], list[Buffer]]:
-        """Make the header and parts of the outcome message."""
+        """Make the header and parts of the outcome message; `said` is part of the header."""
         changes = self.tracker.changes() if names else Changes()
         replaced = {id(self.tracker.nodes[i]) for i in changes.replaced}
         assigned = self._assigned(replaced) if names else {}
@@ -100,9 +100,9 @@ class Giveback:
             "deleted": deleted,
             "rebound": sorted({n for n in assigned if n in self.before and self._is(n)}),
             "unlooked": changes.unlooked,
-            "threads": list(threads),
             "remotes": self.remotes,
             **_description(done),
+            **said,
         }
         return self._message()
 

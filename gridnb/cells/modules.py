@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gridnb.cells.marks import Marks, marks
+
 __all__ = ["Finder", "Source", "local_sources"]
 
 
@@ -125,6 +127,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
+        #: What the modules were like when the run began, or when it imported them.
+        self.marks: dict[str, Marks] = {}
 
     def take(self, sources: Mapping[str, Source]) -> None:
         """Serve these versions from now on; modules that changed are imported anew."""
@@ -134,6 +138,11 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if changed or any(n in sys.modules and n not in known for n in sources):
             for name in self._sources:
                 sys.modules.pop(name, None)
+        self.marks = self.look()
+
+    def look(self) -> dict[str, Marks]:
+        """What those that are imported are like now."""
+        return {n: marks(sys.modules[n]) for n in self._sources if n in sys.modules}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
@@ -155,3 +164,4 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         lines = source.text.splitlines(keepends=True)
         linecache.cache[source.path] = (len(source.text), None, lines, source.path)
         exec(compile(source.text, source.path, "exec", dont_inherit=True), module.__dict__)
+        self.marks[module.__name__] = marks(module)

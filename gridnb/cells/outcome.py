@@ -44,6 +44,9 @@ class Outcome:
         Names whose values were too large to be compared.
     sent_bytes, received_bytes
         On the wire.
+    unlike, kept_back
+        Names in local modules (``helpers.LIMIT``) that were not at the site as they are here;
+        that the cell changed, at the site only.
     unloadable
         Why some of them could not be loaded here; empty otherwise.
     threads
@@ -67,6 +70,8 @@ class Outcome:
     rebound: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
     unlooked: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    kept_back: list[str] = field(default_factory=list)
     unloadable: str = ""
     threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0

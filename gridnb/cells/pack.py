@@ -6,6 +6,7 @@ import dis
 import hashlib
 import io
 import linecache
+import sys
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from gridnb.cells.arrays import Memory
 from gridnb.cells.capture import Capture, capture, global_names, hidden, submodules
 from gridnb.cells.frames import Buffer
+from gridnb.cells.marks import Marks, marks
 from gridnb.cells.modules import Source, local_sources
 from gridnb.cells.nodes import Node, walk
 from gridnb.cells.pickles import BLOB, Buffers, CellPickler, dump
@@ -30,6 +32,8 @@ class Packed:
     ----------
     names
         Names that were captured.
+    marks
+        What the local modules among them are like here.
     nodes
         The numbered local objects, into which changes come back.
     """
@@ -44,6 +48,7 @@ class Packed:
     imports: list[str]
     lines: dict[str, list[str]]
     sources: dict[str, Source] = field(default_factory=dict)
+    marks: dict[str, Marks] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
 
     @property
@@ -118,6 +123,7 @@ class _Packing:
             imports=sorted(submodules(codes, modules)) if modules else [],
             lines=_lines(pickler.codes),
             sources=sources,
+            marks={n: marks(sys.modules[n]) for n in sources if n in sys.modules},
             digests=[digest(part) for part in large],
         )
 

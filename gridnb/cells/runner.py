@@ -17,6 +17,7 @@ from gridnb.cells.dask import CellDask
 from gridnb.cells.execute import Body, Executed, Executor
 from gridnb.cells.frames import Buffer, Channel
 from gridnb.cells.giveback import Giveback, Store
+from gridnb.cells.marks import differences
 from gridnb.cells.modules import Finder, Source
 from gridnb.cells.pickles import dump, load, loading
 from gridnb.cells.shell import CellShell
@@ -95,7 +96,13 @@ class Runner:
             owns,
             header["fetch_limit"],
         )
-        answer, out = back.build(done, names=names, threads=_left(threads, space))
+        answer, out = back.build(
+            done,
+            names=names,
+            threads=_left(threads, space),
+            unlike=differences(header["marks"], self._finder.marks),
+            kept_back=differences(self._finder.marks, self._finder.look()),
+        )
         # Futures among the values live on until the kernel's own client has them.
         self._keep = [space, done]
         return {**answer, "run": run}, out

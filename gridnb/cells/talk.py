@@ -55,6 +55,7 @@ class Talk:
             "deletes": packed.deletes,
             "imports": packed.imports,
             "sources": {name: source.to_json() for name, source in packed.sources.items()},
+            "marks": packed.marks,
             "lines": packed.lines,
             "labels": _labels(run.shell, packed.lines),
             "drops": self.connection.take_drops(),
@@ -170,6 +171,7 @@ class Talk:
         )
         outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
         outcome.threads = header["threads"]
+        outcome.unlike, outcome.kept_back = header["unlike"], header["kept_back"]
         outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
         outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]
         outcome.take(payload, nodes)

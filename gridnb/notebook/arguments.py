@@ -42,7 +42,11 @@ CELL = (
     argument(
         "--quote", action="store_true", help="show what it would cost; runs and spends nothing"
     ),
-    argument("--map", metavar="x=xs", help="run the body once for each x in xs, in parallel"),
+    argument(
+        "--map",
+        metavar="x=xs",
+        help="run the body once for each x in xs, in parallel; the results alone come back",
+    ),
     argument("--into", metavar="NAME", help="bind the result to this name as well"),
     argument("--quiet", action="store_true", help="no line under the cell"),
     argument("--explain", action="store_true", help="show what travels to the site, with sizes"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridnb.notebook.session import Ask, Session
     from gridnb.seats import Seat
 
-__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates", "why_lost"]
+__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates", "warnings", "why_lost"]
 
 
 @dataclass
@@ -191,13 +191,31 @@ def notes(outcome: Outcome) -> list[str]:
         found.append(
             f"stayed at the site: {', '.join(outcome.remote)} (use it in %%grid, or .fetch() it)"
         )
-    if outcome.unloadable:
-        found.append(f"cannot be loaded in the notebook: {outcome.unloadable}")
-    if outcome.threads:
-        found.append(
-            f"goes on at the site: {', '.join(outcome.threads)} (what it changes stays there; "
-            "what it prints comes with the next cell there)"
-        )
     if outcome.unlooked:
         found.append(f"too large to look for changes: {', '.join(outcome.unlooked)}")
+    return [*found, *warnings(outcome)]
+
+
+def warnings(outcome: Outcome) -> list[str]:
+    """Say what differs from a plain cell beside its names."""
+    found = []
+    if outcome.unloadable:
+        found.append(f"cannot be loaded in the notebook: {outcome.unloadable}")
+    if outcome.unlike:
+        found.append(
+            f"not at the site as it is here: {_some(outcome.unlike)} (local modules travel as "
+            "files, without what has changed in them since; pass such values in variables)"
+        )
+    if outcome.kept_back:
+        found.append(f"changed at the site only: {_some(outcome.kept_back)}")
+    if outcome.threads:
+        found.append(
+            f"goes on at the site: {_some(outcome.threads)} (what it changes stays there; "
+            "what it prints comes with the next cell there)"
+        )
     return found
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more

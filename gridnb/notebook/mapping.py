@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellLost, GridError, HubError, RequestError
 from gridnb.notebook import html
-from gridnb.notebook.cell import Cell, Progress, count_of, label, rates, why_lost
+from gridnb.notebook.cell import Cell, Progress, count_of, label, rates, warnings, why_lost
 from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.sinks import CellSink, HeldSink
@@ -275,7 +275,8 @@ class _Map:
         remote = sum(bool(outcome.remote) for outcome in self._outcomes.values())
         if remote:
             found.append(f"{remote} results stayed at their site (.fetch() brings one here)")
-        return found
+        said = [text for outcome in self._outcomes.values() for text in warnings(outcome)]
+        return [*found, *dict.fromkeys(said)]
 
     # in threads
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -553,6 +554,50 @@ def test_changed_local_module_is_seen(notebook: Notebook, tmp_path: Path, monkey
     for value in (1, 22):
         (tmp_path / "changing_c.py").write_text(f"value = {value}\n")
         assert notebook.grid("import changing_c\nchanging_c.value").value == value
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module beside the notebook that is imported there; gives its name."""
+    name = f"local_{tmp_path.name}"
+    text = "LIMIT = 1\nseen = []\nnames = {'b', 'a'}\ndef f():\n    return LIMIT\n"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "unlike"),
+    [
+        ("pass", []),
+        ("m.LIMIT = 5", ["LIMIT"]),
+        ("m.seen.append(1)", ["seen"]),
+        ("m.names.add('c')", ["names"]),
+        ("m.f = lambda: 9", ["f"]),
+        ("m.more = 1\ndel m.LIMIT", ["LIMIT", "more"]),
+    ],
+)
+def test_what_was_changed_in_a_local_module_is_named(
+    notebook: Notebook, local: str, change: str, unlike: list[str]
+) -> None:
+    notebook.plain(f"import {local} as m\n{change}")
+    notebook.plain(f"from {local} import f")
+    for body in ("m.f()", f"import {local}\n{local}.f()", "f()"):
+        if body == "f()" and unlike == ["f"]:
+            continue  # that one travels by itself
+        outcome = notebook.grid(body)
+        assert outcome.unlike == [f"{local}.{name}" for name in unlike]
+        assert outcome.kept_back == []
+
+
+def test_what_a_cell_changes_in_a_local_module_is_named(notebook: Notebook, local: str) -> None:
+    notebook.plain(f"import {local} as m")
+    outcome = notebook.grid("m.LIMIT += 1\nm.seen.append(m.f())\nm.seen")
+    assert outcome.value == [2]
+    assert outcome.kept_back == [f"{local}.LIMIT", f"{local}.seen"]
+    assert outcome.unlike == []
+    assert notebook.grid("m.f()").unlike == outcome.kept_back
 
 
 def test_plain_sockets_for_unit_tests(tmp_path: Path) -> None:

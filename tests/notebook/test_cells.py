@@ -102,6 +102,17 @@ def test_what_stays_and_what_is_rebound_is_said(grid):
     assert grid.ok("%%grid\nnext(stays)").result == "1"
 
 
+def test_what_was_changed_in_a_local_module_is_said(grid, tmp_path):
+    (tmp_path / "helpers_n.py").write_text("LIMIT = 1\ndef f():\n    return LIMIT\n")
+    grid.ok(f"import sys\nsys.path.append({str(tmp_path)!r})\nimport helpers_n")
+    assert "not at the site" not in grid.ok("%%grid\nhelpers_n.f()").line
+    grid.ok("helpers_n.LIMIT = 2")
+    told = "not at the site as it is here: helpers_n.LIMIT"
+    assert told in grid.ok("%%grid\nhelpers_n.f()").line
+    mapped = grid.ok("%%grid --map x=range(2)\nhelpers_n.f()")
+    assert mapped.line.count(told) == 1
+
+
 def test_explain_names_what_travels(grid):
     grid.ok("import numpy as np\nbig = np.zeros(1000)")
     shown = grid.ok("%%grid --explain\nbig.sum()").outputs[0][1]
