@@ -99,3 +99,35 @@ def test_the_line_under_a_cell_lives(browser, lab, closed):
         assert "$5 and $6" in notebook.output(1)
         assert notebook.page.locator("mjx-container").count() == 0
         assert not notebook.errors
+
+
+def test_the_stop_button_and_a_restart(browser, lab, closed):
+    write(
+        lab.notebooks / "stop.ipynb",
+        "%load_ext gridnb\n%grid connect demo --budget 5 GD",
+        "%%grid --sites gamma --cores 1\nimport time\nkept = 7\nprint('on')\ntime.sleep(60)",
+        "%%grid\nkept + 1",
+        "import dask\ndask.delayed(sum)([kept, 1]).compute()",
+    )
+    with open_notebook(browser, lab, "stop.ipynb", height=1200) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1, wait=False)
+        notebook.cell(1).locator(".jp-OutputArea-output", has_text="on").first.wait_for()
+        notebook.cell(1).get_by_text("on", exact=True).wait_for(timeout=30_000)
+        notebook.command("notebook:interrupt-kernel")
+        notebook.wait_idle(20)
+        assert "KeyboardInterrupt" in notebook.output(1)
+        assert "was ended" not in notebook.output(1)
+        for index in (2, 3):
+            notebook.run_cell(index)
+            assert "8" in notebook.output(index).split()
+        picture(notebook, "stop", [1, 2, 3])
+        notebook.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        notebook.wait_idle(60)
+        notebook.run_cell(0)
+        assert "back on grid" in notebook.output(0)
+        notebook.run_cell(2)
+        assert "NameError" in notebook.output(2)
+        assert "in the notebook" not in notebook.output(2)
