@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gridnb.cells.ambient import restore
 from gridnb.cells.changes import update
 from gridnb.cells.nodes import Node
 from gridnb.errors import CellError, ReturnError
@@ -47,6 +48,8 @@ class Outcome:
     unlike, kept_back
         Names in local modules (``helpers.LIMIT``) that were not at the site as they are here;
         that the cell changed, at the site only.
+    ambient
+        Random generators as the cell left them, and its working directory, if they changed.
     unloadable
         Why some of them could not be loaded here; empty otherwise.
     threads
@@ -72,6 +75,7 @@ class Outcome:
     unlooked: list[str] = field(default_factory=list)
     unlike: list[str] = field(default_factory=list)
     kept_back: list[str] = field(default_factory=list)
+    ambient: dict[str, str] = field(default_factory=dict)
     unloadable: str = ""
     threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
@@ -113,6 +117,7 @@ def apply(outcome: Outcome, namespace: dict[str, Any]) -> None:
         except Exception as error:  # noqa: BLE001 - user classes raise what they like
             failed.append(f"{type(local).__name__} ({error})")
     outcome.contents.clear()
+    restore(outcome.ambient)
     for name in outcome.deleted:
         namespace.pop(name, None)
     new = {id(old): value for old, value in outcome.replaced}

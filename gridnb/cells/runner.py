@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from gridnb.cells import ambient
 from gridnb.cells.changes import Tracker
 from gridnb.cells.dask import CellDask
 from gridnb.cells.execute import Body, Executed, Executor
@@ -72,14 +73,19 @@ class Runner:
                 before, nodes = self._load(header, parts)
         except Exception as error:  # noqa: BLE001 - the kernel hears it
             return self._refusal(error, run), []
-        ambient = {"exit": self._shell.exiter, "quit": self._shell.exiter}
-        space.update(ambient)
+        exits = {"exit": self._shell.exiter, "quit": self._shell.exiter}
+        space.update(exits)
         space.update(dict.fromkeys(header["deletes"]))
         space.update(before)
         names = header["returns"] == "names"
         tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
         self._outbox.open(lambda message: channel.send({**message, "run": run}))
         threads = set(threading.enumerate())
+        around = ambient.enter(header["ambient"])
+        if not names:
+            # The others of a map have heard the same.
+            ambient.fresh()
+        elsewhere = around.get("cwd") != header["ambient"].get("cwd")
         done = self._execute(header, module)
         if isinstance(done.error, KeyboardInterrupt):
             channel.send({"op": "stopped", "run": run})
@@ -89,7 +95,7 @@ class Runner:
         self._back = back = Giveback(
             space,
             before,
-            ambient,
+            exits,
             header["deletes"],
             tracker,
             self._store,
@@ -100,7 +106,11 @@ class Runner:
             done,
             names=names,
             threads=_left(threads, space),
-            unlike=differences(header["marks"], self._finder.marks),
+            ambient=ambient.left(around) if names else {},
+            unlike=[
+                *differences(header["marks"], self._finder.marks),
+                *(["the working directory"] if elsewhere else []),
+            ],
             kept_back=differences(self._finder.marks, self._finder.look()),
         )
         # Futures among the values live on until the kernel's own client has them.

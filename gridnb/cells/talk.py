@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from gridnb.cells import ambient
 from gridnb.cells.capture import hidden
 from gridnb.cells.frames import Buffer
 from gridnb.cells.outcome import Outcome, add_note, make_error
@@ -56,6 +57,7 @@ class Talk:
             "imports": packed.imports,
             "sources": {name: source.to_json() for name, source in packed.sources.items()},
             "marks": packed.marks,
+            "ambient": ambient.here(),
             "lines": packed.lines,
             "labels": _labels(run.shell, packed.lines),
             "drops": self.connection.take_drops(),
@@ -171,6 +173,7 @@ class Talk:
         )
         outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
         outcome.threads = header["threads"]
+        outcome.ambient = header["ambient"]
         outcome.unlike, outcome.kept_back = header["unlike"], header["kept_back"]
         outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
         outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]

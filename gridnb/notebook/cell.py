@@ -188,9 +188,10 @@ def notes(outcome: Outcome) -> list[str]:
     if outcome.rebound:
         found.append(f"rebound to new objects: {', '.join(outcome.rebound)}")
     if outcome.remote:
-        found.append(
-            f"stayed at the site: {', '.join(outcome.remote)} (use it in %%grid, or .fetch() it)"
-        )
+        values = [*outcome.assigned.values(), outcome.value]
+        fetch = any(getattr(v, "nbytes", None) for v in values if type(v).__name__ == "Remote")
+        how = "use it in %%grid, or .fetch() it" if fetch else "use it in %%grid"
+        found.append(f"stayed at the site: {', '.join(outcome.remote)} ({how})")
     if outcome.unlooked:
         found.append(f"too large to look for changes: {', '.join(outcome.unlooked)}")
     return [*found, *warnings(outcome)]
@@ -206,6 +207,8 @@ def warnings(outcome: Outcome) -> list[str]:
             f"not at the site as it is here: {_some(outcome.unlike)} (local modules travel as "
             "files, without what has changed in them since; pass such values in variables)"
         )
+    if "cwd" in outcome.ambient:
+        found.append("the working directory was changed at the site only")
     if outcome.kept_back:
         found.append(f"changed at the site only: {_some(outcome.kept_back)}")
     if outcome.threads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -598,6 +599,49 @@ def test_what_a_cell_changes_in_a_local_module_is_named(notebook: Notebook, loca
     assert outcome.kept_back == [f"{local}.LIMIT", f"{local}.seen"]
     assert outcome.unlike == []
     assert notebook.grid("m.f()").unlike == outcome.kept_back
+
+
+DRAW = "random.random(), float(numpy.random.rand()), random.random()"
+
+
+def test_random_numbers_go_on_where_the_notebook_was(notebook: Notebook) -> None:
+    def drawn(*ways: str) -> list[Any]:
+        notebook.plain("import random, numpy\nrandom.seed(3)\nnumpy.random.seed(3)")
+        return [
+            notebook.grid(DRAW).value if way == "grid" else eval(DRAW, notebook.names)
+            for way in ways
+        ]
+
+    plain = drawn("plain", "plain", "plain")
+    assert len({value for draw in plain for value in draw}) == 9
+    assert drawn("grid", "plain", "grid") == plain
+    assert drawn("plain", "grid", "plain") == plain
+
+
+def test_random_numbers_of_a_map_differ(connection: CellConnection) -> None:
+    names: dict[str, Any] = {}
+    exec("import random, numpy\nrandom.seed(3)\nnumpy.random.seed(3)", names)
+    packed = pack(DRAW, names, without=["x"])
+    state = random.getstate()
+    got = [
+        connection.run(
+            Run("m", DRAW, names, packed=packed, bindings={"x": 1}, returns="result"), sink=Sink()
+        ).value
+        for _ in range(2)
+    ]
+    assert len({value for draw in got for value in draw}) == 6
+    assert random.getstate() == state
+
+
+def test_working_directory_is_the_notebooks(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert notebook.grid("import os\nos.getcwd()").value == str(tmp_path)
+    outcome = notebook.grid("os.chdir('/')")
+    assert outcome.ambient == {"cwd": "/"}
+    assert Path.cwd() == tmp_path
+    assert notebook.grid("os.getcwd()").value == str(tmp_path)
 
 
 def test_plain_sockets_for_unit_tests(tmp_path: Path) -> None:
