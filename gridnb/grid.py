@@ -233,23 +233,21 @@ class Grid:
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
         """Run a function at a site, in a process of its own; returns a :class:`Job` at once."""
+        from gridnb.cells.pack import pack
         from gridnb.jobs import Job
 
         label = getattr(function, "__name__", type(function).__name__)
         run = self.new_run()
+        namespace = {"function": function, "args": args, "kwargs": kwargs}
+        body = "function(*args, **kwargs)"
+        packed = pack(body, namespace)  # now, so that what changes later does not matter
         self.client.announce(run, label, "running")
-        body = "__gridnb_function__(*__gridnb_args__, **__gridnb_kwargs__)"
-        bindings = {
-            "__gridnb_function__": function,
-            "__gridnb_args__": args,
-            "__gridnb_kwargs__": kwargs,
-        }
 
         def work(job: Job) -> Any:
             state = "failed"
             try:
                 with self.seats.borrow() as seat:
-                    cell = Run(run, body, dict(bindings), returns="result")
+                    cell = Run(run, body, namespace, packed=packed, returns="result")
                     outcome = job.use(seat, cell)
                     if outcome.error is not None:
                         raise outcome.error

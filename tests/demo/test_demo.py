@@ -91,7 +91,14 @@ def _notebook(path):
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_interrupt_ends_it_cleanly(tmp_path):
-    demo = subprocess.Popen(COMMAND, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    demo = subprocess.Popen(
+        COMMAND,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # What runs the tests in the background ignores it, and so would the demo.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     try:
         grid = hub_of(ACCOUNT).id
         until(lambda: account(ACCOUNT).held)

@@ -82,6 +82,13 @@ def test_jobs(grid: gridnb.Grid) -> None:
     assert jobs[3].status == "done"
     assert jobs[3].cost.currency == "GD"
 
+    numbers = [1, 2]
+    later = grid.submit(sum, numbers)
+    numbers.append(100)
+    assert later.result(60) == 3
+    with pytest.raises(gridnb.GridError, match="args"):
+        grid.submit(sum, (n for n in range(3)))
+
     def fail() -> None:
         raise LookupError("no such thing")
 
