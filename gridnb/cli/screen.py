@@ -21,8 +21,13 @@ def console() -> Console:
 
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command, for which this is no failure."""
+            raise BrokenPipeError
+
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(width=wide, highlight=False)
+    return Screen(width=wide, highlight=False)
 
 
 def write_json(data: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellLost, GridError
 from gridnb.notebook import html
-from gridnb.notebook.display import shower
+from gridnb.notebook.display import show_as_rendered, shower
 from gridnb.notebook.footer import Footer, Rates
 from gridnb.notebook.sinks import CellSink
 
@@ -121,6 +121,8 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
             footer.show(shower(shell))
             follow(footer)
     if outcome.error is not None:
+        if isinstance(outcome.error, SyntaxError):
+            show_as_rendered(shell, outcome.error)
         raise outcome.error
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Show", "shower"]
+__all__ = ["Show", "show_as_rendered", "shower"]
 
 #: Called with a mime bundle, a display id, and whether it replaces what has this id.
 Show = Callable[[dict[str, Any], str, bool], None]
@@ -39,3 +40,18 @@ def shower(shell: Any) -> Show:
 def _print(publisher: Any, data: dict[str, Any], name: str, update: bool) -> None:
     if not update:
         publisher.publish(data, transient={"display_id": name})
+
+
+def show_as_rendered(shell: Any, error: SyntaxError) -> None:
+    """Let this error be shown as its site rendered it; IPython does so for all but this kind."""
+    usual = shell.showsyntaxerror
+
+    def once(*args: Any, **named: Any) -> None:
+        shell.showsyntaxerror = usual
+        if sys.exc_info()[1] is not error:
+            usual(*args, **named)
+            return
+        lines = error._render_traceback_()  # type: ignore[attr-defined]
+        shell._showtraceback(type(error), error, lines)
+
+    shell.showsyntaxerror = once

@@ -59,6 +59,14 @@ def test_an_error_keeps_what_was_assigned_and_shows_the_cell(grid):
     assert grid.value("before, 'after' in globals()") == "(5, False)"
 
 
+def test_a_syntax_error_shows_the_cell_and_nothing_else(grid):
+    for body in ("x = = 2", "exec('y = = 2')"):
+        reply = grid.run(f"%%grid\n{body}")
+        assert reply.status == "error" and "SyntaxError: invalid syntax" in reply.error
+        assert "= = 2" in reply.error and "gridnb" not in reply.error
+    assert "SyntaxError" in grid.run("z = = 2").error
+
+
 def test_run_all_stops_at_an_error(grid):
     grid.client.execute("%%grid\n1 / 0", stop_on_error=True)
     later = grid.client.execute("late = 1")
