@@ -157,8 +157,9 @@ def test_nothing_runs(say):
     assert json.loads(say("release", "--json")[1]) == {"released": []}
 
 
-def test_a_reader_that_goes_away_is_no_error():
-    command = [sys.executable, "-m", "gridnb.cli", "sites", "--json"]
+@pytest.mark.parametrize("option", ["--json", "--links"])
+def test_a_reader_that_goes_away_is_no_error(option):
+    command = [sys.executable, "-m", "gridnb.cli", "sites", option]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
