@@ -68,10 +68,7 @@ def _data(
         rows = [_charge_data(charge) for charge in charges]
     else:
         rows = [
-            {
-                key: f"{value:f}" if isinstance(value, Decimal) else value
-                for key, value in row.items()
-            }
+            {key: _text(value) for key, value in row.items()}
             for row in bill_rows(charges, arguments.by)
         ]
     return {
