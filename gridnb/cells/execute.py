@@ -104,6 +104,9 @@ class Executor:
                     self._hold_on(time.monotonic() - started)
             except BaseException as error:  # noqa: BLE001 - the body's, part of the outcome
                 done.error = error
+                if isinstance(error, KeyboardInterrupt):
+                    # Nobody has to lose patience while the rest is made ready.
+                    self._outbox.put({"op": "stopped"})
                 done.rendered = self._render(error, body)
             shell.events.trigger("post_execute")
             shell.events.trigger("post_run_cell", None)

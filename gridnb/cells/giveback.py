@@ -78,7 +78,7 @@ class Giveback:
     _memory: Memory | None = field(default=None, init=False)
 
     def build(
-        self, done: Executed, *, names: bool, **said: Any
+        self, done: Executed, *, names: bool, said: dict[str, Any]
     ) -> tuple[dict[str, Any], list[Buffer]]:
         """Make the header and parts of the outcome message; `said` is part of the header."""
         changes = self.tracker.changes() if names else Changes()

@@ -5,25 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 import types
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gridnb.cells import ambient
 from gridnb.cells.changes import Tracker
 from gridnb.cells.dask import CellDask
 from gridnb.cells.execute import Body, Executed, Executor
 from gridnb.cells.frames import Buffer, Channel
 from gridnb.cells.giveback import Giveback, Store
-from gridnb.cells.marks import differences
 from gridnb.cells.modules import Finder, Source
 from gridnb.cells.pickles import dump, load, loading
 from gridnb.cells.shell import CellShell
 from gridnb.cells.spec import CellSpec
 from gridnb.cells.streams import Descriptors, Outbox, Stream
+from gridnb.cells.surroundings import Surroundings
 from gridnb.errors import CellError
 
 __all__ = ["Runner"]
@@ -80,15 +78,9 @@ class Runner:
         names = header["returns"] == "names"
         tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
         self._outbox.open(lambda message: channel.send({**message, "run": run}))
-        threads = set(threading.enumerate())
-        around = ambient.enter(header["ambient"])
-        if not names:
-            # The others of a map have heard the same.
-            ambient.fresh()
-        elsewhere = around.get("cwd") != header["ambient"].get("cwd")
+        around = Surroundings(header, self._finder)
         done = self._execute(header, module)
         if isinstance(done.error, KeyboardInterrupt):
-            channel.send({"op": "stopped", "run": run})
             self._dask.cancel()
         else:
             self._dask.settle()
@@ -102,17 +94,7 @@ class Runner:
             owns,
             header["fetch_limit"],
         )
-        answer, out = back.build(
-            done,
-            names=names,
-            threads=_left(threads, space),
-            ambient=ambient.left(around) if names else {},
-            unlike=[
-                *differences(header["marks"], self._finder.marks),
-                *(["the working directory"] if elsewhere else []),
-            ],
-            kept_back=differences(self._finder.marks, self._finder.look()),
-        )
+        answer, out = back.build(done, names=names, said=around.left(space))
         # Futures among the values live on until the kernel's own client has them.
         self._keep = [space, done]
         return {**answer, "run": run}, out
@@ -188,19 +170,6 @@ class Runner:
             return {"op": "refused", "text": f"the value cannot be brought here: {error}"}, []
         readonly = [view.readonly for view in buffers]
         return {"op": "fetched", "readonly": readonly}, [stream, *buffers]
-
-
-def _left(before: set[threading.Thread], space: dict[str, Any]) -> list[str]:
-    """Names of new threads that still run code of the cell."""
-    frames = sys._current_frames()
-    found = []
-    for thread in set(threading.enumerate()) - before:
-        frame = frames.get(thread.ident or 0)
-        while frame is not None and frame.f_globals is not space:
-            frame = frame.f_back
-        if frame is not None:
-            found.append(thread.name)
-    return sorted(found)
 
 
 def _mentions(header: dict[str, Any]) -> list[bytes]:

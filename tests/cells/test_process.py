@@ -228,6 +228,29 @@ def test_what_takes_long_to_come_back_after_an_interrupt_does_come(own: Site) ->
     assert said[0].assigned["slow"] == 7
 
 
+SLOW_TRACEBACK = """
+import time
+class Slow(KeyboardInterrupt):
+    def __str__(self):
+        time.sleep(1)
+        return "at last"
+print("on", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    raise Slow from None
+"""
+
+
+def test_what_takes_long_to_show_after_an_interrupt_is_shown(own: Site) -> None:
+    run = Run("r", SLOW_TRACEBACK, {}, patience=0.5, on_stuck=own.process.kill)
+    connection = own.connect()
+    thread, said = start(connection, run)
+    connection.interrupt()
+    thread.join(20)
+    assert (said[0].error_name, said[0].error_text) == ("Slow", "at last")
+
+
 def test_kernel_that_goes_away_interrupts_its_run(site: Site) -> None:
     gone = site.connect()
     thread, _ = start(gone, Run("r", "print('on', flush=True)\nimport time\ntime.sleep(600)", {}))
