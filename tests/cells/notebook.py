@@ -79,7 +79,7 @@ def clean(text: str) -> str:
     text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x", text.replace("\r\n", "\n"))
     text = re.sub(r"<ipython-input-[^>]*>:\d+", "<cell>", text)
     text = re.sub(r"<ipython-input-[^>]*>'?, (line )?\d+", "<cell>", text)
-    text = re.sub(r"[\d.]+ [mµμun]?s\b", "T s", text)
+    text = re.sub(r"[\d.]+(e[+-]?\d+)? [mµμun]?s\b", "T s", text)
     return re.sub(r'"?id"?: ?"[^"]*"|plotly-graph-div|[0-9a-f]{8}-[0-9a-f-]{27}', "", text)
 
 
