@@ -40,7 +40,7 @@ def busy(client: Any, scale: float) -> None:
 
 def short(client: Any, scale: float) -> None:
     """Many short tasks."""
-    client.gather(client.map(_work, [0.02] * int(400 * scale), kind="sleep", pure=False))
+    client.gather(client.map(_work, [0.03] * int(200 * scale), kind="sleep", pure=False))
 
 
 def mixed(client: Any, scale: float) -> None:
