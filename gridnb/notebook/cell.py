@@ -110,16 +110,18 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
         apply(outcome, shell.user_ns)
         state = "done" if outcome.ok else "failed"
     finally:
-        grid.client.announce(run.id, name, state)
-        seconds = time.monotonic() - began
-        _give(cell, outcome, sink, shell)
-        if not cell.quiet:
-            footer = _footer(run.id, rates(grid), seat, seconds, session)
-            footer.failed = state == "failed"
-            footer.notes = notes(outcome) if outcome is not None else []
-            sink.flush()
-            footer.show(shower(shell))
-            follow(footer)
+        try:
+            seconds = time.monotonic() - began
+            _give(cell, outcome, sink, shell)
+            if not cell.quiet:
+                footer = _footer(run.id, rates(grid), seat, seconds, session)
+                footer.failed = state == "failed"
+                footer.notes = notes(outcome) if outcome is not None else []
+                sink.flush()
+                footer.show(shower(shell))
+                follow(footer)
+        finally:  # last, since it wakes another thread
+            grid.client.announce(run.id, name, state)
     if outcome.error is not None:
         if isinstance(outcome.error, SyntaxError):
             show_as_rendered(shell, outcome.error)
