@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellLost, GridError
-from gridnb.notebook import html
-from gridnb.notebook.display import show_as_rendered, shower
 from gridnb.notebook.footer import Footer, Rates
 from gridnb.notebook.sinks import CellSink
+from gridnb.widgets import html
+from gridnb.widgets.display import show_as_rendered, shower
 
 if TYPE_CHECKING:
     from gridnb.cells.call import Run

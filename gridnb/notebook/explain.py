@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridnb.errors import CaptureError
-from gridnb.notebook import html
 from gridnb.units import format_bytes
+from gridnb.widgets import html
 
 __all__ = ["explain"]
 

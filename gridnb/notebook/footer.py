@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from gridnb.notebook import html
-from gridnb.notebook.display import Show
 from gridnb.units import Money, format_seconds
+from gridnb.widgets import html
+from gridnb.widgets.display import Show
 
 __all__ = ["Footer", "Money", "Rates"]
 

@@ -113,7 +113,7 @@ class Lines:
         self._say(f"{how} {describe(grid)}")
 
     def _sites(self, _: argparse.Namespace) -> Any:
-        from gridnb.notebook import tables
+        from gridnb.widgets import tables
 
         if self._session.grid is not None:
             grid = self._session.answering()
@@ -141,17 +141,17 @@ class Lines:
         self._say(f"{count} worker{'' if count == 1 else 's'}")
 
     def _status(self, _: argparse.Namespace) -> Any:
-        from gridnb.notebook import tables
+        from gridnb.widgets import tables
 
         return tables.status(self._session.answering().status(bill=True))
 
     def _meter(self, _: argparse.Namespace) -> Any:
-        from gridnb.notebook import tables
+        from gridnb.widgets import tables
 
         return tables.meter(self._session.answering().status(bill=True))
 
     def _bill(self, given: argparse.Namespace) -> Any:
-        from gridnb.notebook import tables
+        from gridnb.widgets import tables
 
         grid = self._session.answering()
         columns = [name for name in given.by.replace(" ", "").split(",") if name]
@@ -163,8 +163,8 @@ class Lines:
     def _budget(self, given: argparse.Namespace) -> Any:
         from gridnb.config import settings
         from gridnb.ledger import Ledger
-        from gridnb.notebook import tables
         from gridnb.units import parse_money
+        from gridnb.widgets import tables
 
         grid = self._session.answering()
         if given.cap == "reset":
@@ -217,7 +217,7 @@ def _numbers(words: Sequence[str]) -> int | dict[str, int]:
 def describe(grid: Any) -> str:
     """Say in a line which grid it is, and how its budget stands."""
     state = grid.status()
-    from gridnb.notebook.tables import budget_text
+    from gridnb.widgets.tables import budget_text
 
     up = len(state["workers"])
     workers = f"{up} worker{'' if up == 1 else 's'}" if up else "no workers yet"

@@ -150,7 +150,7 @@ def _register_formats(formatter: Any) -> None:
     html, plain = formatter.formatters["text/html"], formatter.formatters["text/plain"]
 
     def bundle(quote: Any) -> dict[str, str]:
-        from gridnb.notebook import tables
+        from gridnb.widgets import tables
 
         return tables.quote(quote)._repr_mimebundle_()
 

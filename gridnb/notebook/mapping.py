@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellLost, GridError, HubError, RequestError
-from gridnb.notebook import html
 from gridnb.notebook.cell import Cell, Progress, count_of, label, rates, warnings, why_lost
-from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.sinks import CellSink, HeldSink
 from gridnb.units import format_seconds
+from gridnb.widgets import html
+from gridnb.widgets.display import shower
 
 if TYPE_CHECKING:
     from gridnb.cells.call import Run

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gridnb.notebook.cell import Progress, count_of, label, rates
-from gridnb.notebook.display import shower
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.session import Ask
+from gridnb.widgets.display import shower
 
 if TYPE_CHECKING:
     from gridnb.grid import Grid

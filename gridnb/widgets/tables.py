@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.notebook import html
 from gridnb.units import Money, format_bytes, format_seconds
+from gridnb.widgets import html
 
 if TYPE_CHECKING:
     import pandas as pd
