@@ -12,7 +12,7 @@ from gridnb.cells.changes import update
 from gridnb.cells.nodes import Node
 from gridnb.errors import CellError, ReturnError
 
-__all__ = ["Outcome", "RemoteFailure", "add_note", "apply", "make_error"]
+__all__ = ["Outcome", "RemoteFailure", "add_note", "apply", "fill", "make_error"]
 
 
 class RemoteFailure(CellError):
@@ -100,6 +100,26 @@ class Outcome:
         self.remote = [n for n, v in self.assigned.items() if type(v) is Remote]
         if type(self.value) is Remote:
             self.remote.append("Out")
+
+
+def fill(
+    outcome: Outcome, header: dict[str, Any], payload: dict[str, Any], nodes: Sequence[Node]
+) -> None:
+    """Fill in what an outcome message said, and what was in its pickle."""
+    outcome.has, outcome.data, outcome.metadata = header["has"], header["data"], header["metadata"]
+    outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
+    outcome.threads = header["threads"]
+    outcome.ambient = header["ambient"]
+    outcome.unlike, outcome.kept_back = header["unlike"], header["kept_back"]
+    outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
+    outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]
+    outcome.take(payload, nodes)
+    described = header["error"]
+    if described is not None:
+        outcome.ok = False
+        outcome.rendered = header["rendered"]
+        outcome.error_name, outcome.error_text = described["name"], described["text"]
+        outcome.error = make_error(payload["error"], described, outcome.rendered)
 
 
 def apply(outcome: Outcome, namespace: dict[str, Any]) -> None:

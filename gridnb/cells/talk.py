@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
-from gridnb.cells import ambient
 from gridnb.cells.capture import hidden
-from gridnb.cells.frames import Buffer
-from gridnb.cells.outcome import Outcome, add_note, make_error
+from gridnb.cells.line import Stop
+from gridnb.cells.message import blobs, message
+from gridnb.cells.outcome import Outcome, add_note, fill
 from gridnb.cells.pack import Packed
-from gridnb.cells.pickles import BLOB, dump
 from gridnb.cells.run import Run, Sink
 from gridnb.errors import CaptureError, ReturnError
 
@@ -33,60 +30,16 @@ class Talk:
     ) -> None:
         self.connection, self.run, self.packed, self.sink = connection, run, packed, sink
         self.outcome = Outcome()
-        self._end: float | None = None
+        self.stop = Stop(connection, run.id, run.patience, run.on_stuck)
 
     def begin(self) -> None:
         """Send the run."""
-        run, packed = self.run, self.packed
-        apart = len(packed.stream) >= BLOB
-        inline: list[Buffer] = [] if apart else [packed.stream]
-        if run.bindings:
-            inline.append(dump([run.bindings], owns=lambda s: s is run.namespace, large=False)[0])
-        header = {
-            "op": "run",
-            "run": run.id,
-            "body": run.body,
-            "name": self.connection.labels(run),
-            "labels_count": run.count,
-            "first": run.first,
-            "flags": _future_flags(run.shell),
-            "returns": run.returns,
-            "fetch_limit": run.fetch_limit,
-            "compare_limit": run.compare_limit,
-            "deletes": packed.deletes,
-            "imports": packed.imports,
-            "sources": {name: source.to_json() for name, source in packed.sources.items()},
-            "marks": packed.marks,
-            "ambient": ambient.here(),
-            "lines": packed.lines,
-            "labels": _labels(run.shell, packed.lines),
-            "drops": self.connection.take_drops(),
-            "digests": packed.digests,
-            "readonly": packed.readonly,
-            "count": packed.count,
-            "inline": len(inline),
-            "stream_apart": apart,
-        }
-        self.connection.channel.send(header, inline)
+        line = self.connection
+        header, inline = message(
+            self.run, self.packed, line.labels(self.run), line.loader.take_drops()
+        )
+        line.channel.send(header, inline)
         self.outcome.sent_bytes += sum(len(part) for part in inline)
-
-    def tick(self) -> float | None:
-        """How long to wait; sends the interrupt, and gives up when it has no effect."""
-        now = time.monotonic()
-        try:
-            pressed = bool(os.read(self.connection.wake, 64))
-        except BlockingIOError:
-            pressed = False
-        if pressed and self._end is None:
-            self._end = now + self.run.patience
-            self.connection.channel.send({"op": "interrupt", "run": self.run.id})
-        if self._end is None:
-            return None
-        if now < self._end:
-            return self._end - now
-        self.run.on_stuck()
-        self.connection.channel.close()
-        raise KeyboardInterrupt(f"the cell did not stop and was ended; {self.unreturned()}")
 
     def unreturned(self) -> str:
         """What can be said of names that could not come back."""
@@ -116,8 +69,7 @@ class Talk:
             case "need":
                 self._send_blobs(header["digests"])
             case "stopped":
-                # It has obeyed; what comes back may take its time.
-                self._end = None
+                self.stop.obeyed()
             case "refused":
                 raise CaptureError(header["text"])
             case "apart":
@@ -129,15 +81,14 @@ class Talk:
     def _send_blobs(self, digests: list[str]) -> None:
         if not digests:
             return
-        parts: list[Buffer] = [*self.packed.buffers, self.packed.stream]
-        by_digest = dict(zip(self.packed.digests, parts, strict=False))
-        blobs = [by_digest[key] for key in digests]
-        self.connection.channel.send({"op": "blobs"}, blobs)
-        self.outcome.sent_bytes += sum(len(part) for part in blobs)
+        known = blobs(self.packed)
+        parts = [known[key] for key in digests]
+        self.connection.channel.send({"op": "blobs"}, parts)
+        self.outcome.sent_bytes += sum(len(part) for part in parts)
 
     def _load(self, parts: list[bytearray], readonly: list[bool], remotes: dict[str, Any]) -> Any:
         nodes = self.packed.nodes
-        return self.connection.loads(parts, readonly, lambda i: nodes[i].value, remotes)
+        return self.connection.loader.load(parts, readonly, lambda i: nodes[i].value, remotes)
 
     def _choose(self, header: dict[str, Any], parts: list[bytearray]) -> None:
         """Find out which values cannot be loaded here; these are to stay."""
@@ -161,30 +112,10 @@ class Talk:
             self.outcome.unloadable = in_words(error)
             self.connection.channel.send({"op": "apart", "run": self.run.id})
             return False
-        self._fill(header, payload)
+        fill(self.outcome, header, payload, self.packed.nodes)
+        if self.outcome.error is not None:
+            self._hint(self.outcome.error)
         return True
-
-    def _fill(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
-        outcome, nodes = self.outcome, self.packed.nodes
-        outcome.has, outcome.data, outcome.metadata = (
-            header["has"],
-            header["data"],
-            header["metadata"],
-        )
-        outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
-        outcome.threads = header["threads"]
-        outcome.ambient = header["ambient"]
-        outcome.unlike, outcome.kept_back = header["unlike"], header["kept_back"]
-        outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
-        outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]
-        outcome.take(payload, nodes)
-        described = header["error"]
-        if described is not None:
-            outcome.ok = False
-            outcome.rendered = header["rendered"]
-            outcome.error_name, outcome.error_text = described["name"], described["text"]
-            outcome.error = make_error(payload["error"], described, outcome.rendered)
-            self._hint(outcome.error)
 
     def _hint(self, error: BaseException) -> None:
         """Say so if a name that the cell missed is known here: it did not travel."""
@@ -206,16 +137,3 @@ class Talk:
 def in_words(error: BaseException) -> str:
     """Class and text of an error, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
-
-
-def _future_flags(shell: Any) -> int:
-    import __future__
-
-    flags = int(getattr(getattr(shell, "compile", None), "flags", 0))
-    known = (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-    return flags & int(sum({flag for flag in known if flag > 0xFFFF}))
-
-
-def _labels(shell: Any, lines: dict[str, list[str]]) -> dict[str, int]:
-    known = getattr(getattr(shell, "compile", None), "_filename_map", {})
-    return {name: known[name] for name in lines if name in known}
