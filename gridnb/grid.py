@@ -173,6 +173,8 @@ class Grid:
         self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
         self.client: GridClient = GridClient(self.cluster)
         self.seats: Seats = Seats(self.cluster.call, self.client.id, tls)
+        #: Stops a run of this process that is under way, by its id; see :meth:`cancel`.
+        self.cancels: dict[str, Callable[[], object]] = {}
         self._session = uuid.uuid4().hex[:4]
         self._numbers = itertools.count(1)
         self._closed = False
@@ -259,6 +261,20 @@ class Grid:
 
         return Job(self.seats, run, label, partial(self.cost_of, run)).start(work)
 
+    def cancel(self, run: str) -> None:
+        """Stop a run: a cell of this notebook as its stop button does, any other at the hub.
+
+        Raises
+        ------
+        HubError
+            If there is no such run, or it is over.
+        """
+        stop = self.cancels.get(run)
+        if stop is not None:
+            stop()
+        else:
+            self.cluster.call("cancel_run", run=run)
+
     # money
 
     def cost_of(self, run: str) -> Money:
@@ -266,12 +282,13 @@ class Grid:
         answer = self.cluster.call("run_info", run=run)
         return Money(Decimal(answer["cost"]), self.currency)
 
-    def status(self, *, bill: bool = False) -> dict[str, Any]:
+    def status(self, *, bill: bool = False, runs: int = 200) -> dict[str, Any]:
         """Return budget, sites, workers, leases, runs and links as plain data.
 
-        With `bill`, what was used is charged up to now first.
+        With `bill`, what was used is charged up to now first. Of the runs that have
+        ended the newest `runs` are there; ``counts`` says how many there are in all.
         """
-        return dict(self.cluster.call("status", bill=bill))
+        return dict(self.cluster.call("status", bill=bill, runs=runs))
 
     def _budget(self, key: str) -> Money | None:
         value = self.status(bill=True)["budget"][key]

@@ -19,7 +19,7 @@ __all__ = [
     "parse",
     "parser",
     "request_of",
-    "take_map",
+    "whole",
     "with_options",
 ]
 
@@ -35,6 +35,12 @@ REQUEST = (
     argument("--max-cost", metavar="MONEY", help="what the lease may cost at most, like '2 GD'"),
     argument("--deadline", metavar="TIME", help="when the work is to be done, like '10 min'"),
     argument("--optimize", metavar="POLICY", help="cost (the default) or time"),
+    argument(
+        "--spot",
+        action="store_true",
+        default=None,
+        help="spot offers only: cheaper, and the site may take a worker back",
+    ),
 )
 
 #: What only a cell has.
@@ -45,7 +51,31 @@ CELL = (
     argument(
         "--map",
         metavar="x=xs",
-        help="run the body once for each x in xs, in parallel; the results alone come back",
+        help="run the body once for each x in xs, in parallel; the list of results comes back, "
+        "what the body assigns stays at the site",
+    ),
+    argument(
+        "--sweep",
+        metavar="a=xs b=ys",
+        help="run the body once for each combination; a DataFrame of parameters and results comes "
+        "back, with a column for each key where results are dictionaries",
+    ),
+    argument(
+        "--retries",
+        metavar="N",
+        help="run the body, or a piece of --map or --sweep, again up to N times after an error "
+        "or a lost worker, at another one where there is one; every attempt is paid for",
+    ),
+    argument(
+        "--keep",
+        action="store_true",
+        help="the result and what is assigned stay at the site, whatever their size; the next "
+        "%%%%grid uses them there, .fetch() brings one here",
+    ),
+    argument(
+        "--replicas",
+        metavar="N",
+        help="keep, and hold what is kept at N sites, so that the loss of one loses nothing",
     ),
     argument("--into", metavar="NAME", help="bind the result to this name as well"),
     argument("--quiet", action="store_true", help="no line under the cell"),
@@ -61,11 +91,11 @@ _KEYS = (
     "max_cost",
     "deadline",
     "optimize",
+    "spot",
     "workers",
 )
 _NUMBER = re.compile(r"[0-9][0-9_,.]*")
 _UNIT = re.compile(r"[A-Za-z]{1,7}")
-_MAP = re.compile(r"--map[ =]+(\w*)\s*(?:=\s*(.*?))?\s*(?=\s--[a-z]|$)")
 
 
 def with_options(*groups: Iterable[argument]) -> Callable[[F], F]:
@@ -121,6 +151,8 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 
 def _unknown(word: str, known: list[str], magic: str) -> str:
+    if magic == "%%grid" and word.split("=")[0] == "--workers":
+        return "--workers is for `%grid request`; on a cell say how much it needs, like --cores 4"
     if not word.startswith("-"):
         return f"{word!r} is one word too many; see `{magic}?`"
     near = get_close_matches(word.split("=")[0], known, 1)
@@ -129,21 +161,22 @@ def _unknown(word: str, known: list[str], magic: str) -> str:
     return f"there is no option {word}; there are {' '.join(known)}"
 
 
-def take_map(line: str) -> tuple[str, tuple[str, str] | None]:
-    """Take ``--map x=EXPRESSION`` out of a line: what is right of ``=`` is Python, not words.
+def whole(text: str | None, option: str, least: int, default: int) -> int:
+    """Read the number of an option.
 
     Raises
     ------
     UsageError
-        If it is not a name and an expression.
+        If it is not a whole number of at least `least`.
     """
-    found = _MAP.search(line + " ")
-    if found is None:
-        return line, None
-    name, values = found[1], (found[2] or "").strip()
-    if not name.isidentifier() or not values:
-        raise UsageError("--map: write a name and its values, like --map year=years")
-    return line[: found.start()] + line[found.end() :], (name, values)
+    if text is None:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(
+            f"{option}: {text!r} is not a whole number of at least {least}; "
+            f"write one, like {option} {max(least, 2)}"
+        )
+    return int(text)
 
 
 def request_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellLost, GridError
+from gridnb.notebook.current import cancellable, stoppable
 from gridnb.notebook.footer import Footer, Rates
 from gridnb.notebook.sinks import CellSink
 from gridnb.widgets import html
@@ -26,15 +27,47 @@ __all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates", "warnings"
 
 @dataclass
 class Cell:
-    """A cell that is to be run: its text, what it asks for, and how it is to be shown."""
+    """A cell that is to be run: its text, what it asks for, and how it is to be shown.
+
+    Attributes
+    ----------
+    body, first
+        Its text, and the line above it.
+    ask
+        What it asks for.
+    into
+        A name for the result.
+    quiet
+        No line under it.
+    pieces
+        With ``--map`` or ``--sweep`` the names and values that are bound for each run of the
+        body, else None.
+    names
+        The names in these.
+    sweep
+        Whether the results become a DataFrame.
+    retries
+        How often the body, or a piece, is run again after a failure.
+    keep
+        Whether the result and what is assigned stay at the site.
+    replicas
+        At how many sites what is kept is held.
+    background
+        Whether it runs as a job.
+    """
 
     body: str
     first: str
     ask: Ask
     into: str | None = None
     quiet: bool = False
-    mapped: tuple[str, str] | None = None
-    found: dict[str, Any] = field(default_factory=dict)
+    pieces: list[dict[str, Any]] | None = None
+    names: tuple[str, ...] = ()
+    sweep: bool = False
+    retries: int = 0
+    keep: bool = False
+    replicas: int = 1
+    background: bool = False
 
 
 class Progress:
@@ -83,6 +116,11 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
     GridError
         If it could not run, or its outcome not come back.
     """
+    with stoppable(session):
+        _run_cell(cell, session, shell, follow)
+
+
+def _run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
     from gridnb.cells.call import Run
     from gridnb.cells.outcome import apply
     from gridnb.config import settings
@@ -106,7 +144,8 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
     grid.client.announce(run.id, name, "running")
     began, state, outcome = time.monotonic(), "failed", None
     try:
-        outcome, seat = _run(grid, seat, run, sink, lambda: session.seat(cell.ask, say))
+        with cancellable(grid, run.id, session):
+            outcome, seat = _run(grid, seat, run, sink, lambda: session.seat(cell.ask, say))
         apply(outcome, shell.user_ns)
         state = "done" if outcome.ok else "failed"
     finally:

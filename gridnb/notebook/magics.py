@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import keyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -9,12 +11,13 @@ from IPython.core.magic_arguments import kwds, magic_arguments
 
 from gridnb.errors import RequestError
 from gridnb.notebook import lines
-from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, take_map, with_options
+from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, whole, with_options
 from gridnb.notebook.cell import Cell, Progress, run_cell
 from gridnb.notebook.complete import matcher
 from gridnb.notebook.countdown import Countdown
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.oneline import in_one_line
+from gridnb.notebook.pieces import take_pieces
 from gridnb.notebook.plain import PlainCells
 from gridnb.notebook.session import Ask, Session
 
@@ -98,18 +101,16 @@ class GridMagics(Magics):
         Without a lease it takes one and keeps it warm; the options say what it needs.
         """
         with in_one_line("%%grid"):
-            rest, mapped = take_map(text)
+            rest, pieces = take_pieces(text)
             given = parse(self.cell.parser, rest, "%%grid")
-            if given.into is not None and not given.into.isidentifier():
-                raise RequestError(f"--into: {given.into!r} is no name; write one, like result")
-            ask = Ask(request_of(given))
-            if not ask.bare:
-                ask.parsed()
-            first = f"%%grid {text}".rstrip()
-            cell = Cell(body, first, ask, given.into, given.quiet, mapped)
+            cell = _cell(body, f"%%grid {text}".rstrip(), given)
+            if pieces is not None:
+                cell.names, cell.sweep = pieces.names, pieces.sweep
+                if not given.quote:  # which runs nothing
+                    cell.pieces = pieces.evaluate(self._shell.user_ns)
             self._connect(cell)
             if given.quote:
-                return self.session.connected().quote(**self._priced(ask))
+                return self.session.connected().quote(**self._priced(cell.ask))
             if given.explain:
                 self._explain(cell)
             self._run(cell)
@@ -132,17 +133,37 @@ class GridMagics(Magics):
     def _explain(self, cell: Cell) -> None:
         from gridnb.notebook.explain import explain
 
-        bound = (cell.mapped[0],) if cell.mapped else ()
-        found = explain(cell.body, self._shell, bound)
+        found = explain(cell.body, self._shell, cell.names)
         self._shell.display_pub.publish(found._repr_mimebundle_())
 
     def _run(self, cell: Cell) -> None:
-        if cell.mapped is None:
+        if cell.pieces is None:
             run_cell(cell, self.session, self._shell, self._follow)
             return
         from gridnb.notebook.mapping import run_map
 
         run_map(cell, self.session, self._shell, self._follow)
+
+
+def _cell(body: str, first: str, given: argparse.Namespace) -> Cell:
+    """Read the options of a cell; each mistake is one line."""
+    into = given.into
+    if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
+        raise RequestError(f"--into: {into!r} is no name; write one, like result")
+    ask = Ask(request_of(given))
+    if not ask.bare:
+        ask.parsed()
+    replicas = whole(given.replicas, "--replicas", 2, 1)
+    return Cell(
+        body,
+        first,
+        ask,
+        into,
+        given.quiet,
+        retries=whole(given.retries, "--retries", 0, 0),
+        keep=given.keep or replicas > 1,
+        replicas=replicas,
+    )
 
 
 def _register_formats(formatter: Any) -> None:

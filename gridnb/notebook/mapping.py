@@ -8,8 +8,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.errors import CellLost, GridError, HubError, RequestError
+from gridnb.errors import CellLost, GridError, HubError
 from gridnb.notebook.cell import Cell, Progress, count_of, label, rates, warnings, why_lost
+from gridnb.notebook.current import cancellable, stoppable
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.sinks import CellSink, HeldSink
 from gridnb.units import format_seconds
@@ -40,9 +41,13 @@ def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer],
         The first error of a body, which names the value; what was finished is kept
         under ``--into``.
     """
-    assert cell.mapped is not None
-    name, expression = cell.mapped
-    values = _values(expression, shell)
+    with stoppable(session):
+        _run_map(cell, session, shell, follow)
+
+
+def _run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
+    assert cell.pieces is not None
+    name, values = cell.names[0], [piece[cell.names[0]] for piece in cell.pieces]
     say = Progress(shell, cell.quiet)
     places = session.places(cell.ask, say)
     grid = session.connected()
@@ -51,7 +56,8 @@ def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer],
     grid.client.announce(mapping.run, title, "running")
     state = "failed"
     try:
-        mapping.work(Progress(shell, cell.quiet))
+        with cancellable(grid, mapping.run, session):
+            mapping.work(Progress(shell, cell.quiet))
         state = "done"
     finally:
         grid.client.announce(mapping.run, title, state)
@@ -80,16 +86,6 @@ def _show(
     mapping.flush()
     footer.show(shower(shell))
     follow(footer)
-
-
-def _values(expression: str, shell: Any) -> list[Any]:
-    try:
-        return list(eval(expression, shell.user_ns))
-    except Exception as error:
-        raise RequestError(
-            f"--map: {expression!r} gives no values ({type(error).__name__}: {error}); "
-            "write something that can be iterated over"
-        ) from error
 
 
 def _give(results: list[Any], shell: Any) -> None:

@@ -63,6 +63,8 @@ class Session:
         self.on_change: list[Callable[[Grid | None], None]] = []
         #: What is left of the budget, as the hub said last.
         self.left: Decimal | None = None
+        #: Interrupts the cell that is running, from any thread; None when there is none.
+        self.current: Callable[[], None] | None = None
         self._grid: Grid | None = None
         self._asked: dict[str, Request] = {}
 
