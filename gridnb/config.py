@@ -75,6 +75,16 @@ class HubSettings(_Section):
     start_timeout: Seconds = 60.0
 
 
+class RunSettings(_Section):
+    """What is kept of jobs.
+
+    keep
+        Output and result of a job can be had for so many seconds after its end.
+    """
+
+    keep: Seconds = 14 * 86400.0
+
+
 class Settings(_Section):
     """All settings of gridnb.
 
@@ -98,6 +108,7 @@ class Settings(_Section):
     ledger: str | None = None
     lease: LeaseSettings = LeaseSettings()
     hub: HubSettings = HubSettings()
+    runs: RunSettings = RunSettings()
 
 
 def settings() -> Settings:

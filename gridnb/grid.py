@@ -8,9 +8,8 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from gridnb.broker import Quote, Request
 from gridnb.catalog import Catalog, load
 from gridnb.cells.call import Run
-from gridnb.cells.outcome import apply
 from gridnb.config import settings
-from gridnb.errors import HubError, RequestError
+from gridnb.errors import CaptureError, HubError, RequestError
 from gridnb.hub import find
 from gridnb.hub.find import HubInfo
 from gridnb.hub.places import Place
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gridnb.hub.client import GridClient, GridCluster
-    from gridnb.jobs import Job
+    from gridnb.jobs import Gather, Job
     from gridnb.seats import Seats
 
 __all__ = ["Grid", "Lease"]
@@ -163,6 +161,7 @@ class Grid:
         from gridnb.cluster.worker import security
         from gridnb.hub import certificates
         from gridnb.hub.client import GridClient, GridCluster
+        from gridnb.jobs import Access, Follower
         from gridnb.seats import Seats
 
         self.id = grid
@@ -173,6 +172,8 @@ class Grid:
         self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
         self.client: GridClient = GridClient(self.cluster)
         self.seats: Seats = Seats(self.cluster.call, self.client.id, tls)
+        self._access = Access(self.cluster.call, tls)
+        self.followed = Follower(self._access)
         #: Stops a run of this process that is under way, by its id; see :meth:`cancel`.
         self.cancels: dict[str, Callable[[], object]] = {}
         self._session = uuid.uuid4().hex[:4]
@@ -234,32 +235,92 @@ class Grid:
         return f"{self.id}-{self._session}-{next(self._numbers)}"
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
-        """Run a function at a site, in a process of its own; returns a :class:`Job` at once."""
+        """Run a function at a site, in a process of its own; returns a :class:`Job` at once.
+
+        Raises
+        ------
+        CaptureError
+            If the function or an argument cannot be sent.
+        """
         from gridnb.cells.pack import pack
-        from gridnb.jobs import Job
 
         label = getattr(function, "__name__", type(function).__name__)
-        run = self.new_run()
         namespace = {"function": function, "args": args, "kwargs": kwargs}
         body = "function(*args, **kwargs)"
         packed = pack(body, namespace)  # now, so that what changes later does not matter
-        self.client.announce(run, label, "running")
+        run = Run(self.new_run(), body, namespace, packed=packed, returns="result")
+        return self.start(run, label, kind="function")
 
-        def work(job: Job) -> Any:
-            state = "failed"
-            try:
-                with self.seats.borrow() as seat:
-                    cell = Run(run, body, namespace, packed=packed, returns="result")
-                    outcome = job.use(seat, cell)
-                    if outcome.error is not None:
-                        raise outcome.error
-                    apply(outcome, {})
-                    state = "done"
-                    return outcome.value
-            finally:
-                self.client.announce(run, label, state)
+    def start(
+        self,
+        run: Run,
+        label: str,
+        *,
+        kind: str,
+        pieces: Sequence[dict[str, Any]] | None = None,
+        gather: Gather | None = None,
+        **order: Any,
+    ) -> Job:
+        """Have the hub drive a run that is packed; `order`: see :class:`gridnb.hub.work.Order`.
 
-        return Job(self.seats, run, label, partial(self.cost_of, run)).start(work)
+        Raises
+        ------
+        CaptureError
+            If a value of `pieces` cannot be sent.
+        """
+        from gridnb.cells.message import blobs, code_name, message
+        from gridnb.hub.runs import RunRecord
+        from gridnb.jobs import Job
+
+        assert run.packed is not None
+        header, inline = message(run, run.packed, code_name(run))
+        self.cluster.call(
+            "job_start",
+            run=run.id,
+            label=label,
+            kind=kind,
+            cell=run.body if kind == "cell" else "",
+            header=header,
+            parts=[bytes(part) for part in inline],
+            blobs={digest: bytes(part) for digest, part in blobs(run.packed).items()},
+            pieces=None if pieces is None else _bound(pieces, run.namespace),
+            **order,
+        )
+        nodes, record = run.packed.nodes, RunRecord.of(run.id)
+        job = Job(record, self._access, run.namespace, nodes=nodes, gather=gather)
+        return self.followed.add(job)
+
+    def job(
+        self, run: str, namespace: dict[str, Any] | None = None, *, gather: Gather | None = None
+    ) -> Job:
+        """Return a job by its id, or the end of it: also one of a kernel or grid that is gone.
+
+        Names that it assigned are bound in `namespace` when its result is taken; by default that is
+        ``__main__``, where a notebook's names are.
+
+        Raises
+        ------
+        HubError
+            If nothing is kept of it.
+        """
+        from gridnb.hub.runs import RunRecord
+        from gridnb.jobs import Job
+
+        record = RunRecord.of(run)
+        known = self.followed.known(record.run)
+        if known is not None:
+            return known
+        space = vars(sys.modules["__main__"]) if namespace is None else namespace
+        mine = record.about()["grid"] == self.id
+        job = Job(record, self._access if mine else None, space, gather=gather)
+        return self.followed.add(job) if mine else job
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs of this account, those that have ended too, newest first."""
+        from gridnb.hub.runs import records
+
+        mine = [each.run for each in records() if each.about()["account"] == self.account]
+        return [self.job(run) for run in reversed(mine)]
 
     def cancel(self, run: str) -> None:
         """Stop a run: a cell of this notebook as its stop button does, any other at the hub.
@@ -336,6 +397,7 @@ class Grid:
         if self._closed:
             return
         self._closed = True
+        self.followed.stop()
         self.seats.close()
         self.client.close()
         self.cluster.close()
@@ -345,6 +407,7 @@ class Grid:
         if self._closed:
             return
         self._closed = True
+        self.followed.stop()
         self.seats.close()
         self.client.close()  # first, or it would complain that its scheduler is gone
         try:
@@ -379,6 +442,23 @@ def default_account() -> str:
         return str(Path(notebook).absolute())
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     return str(Path(script).absolute()) if script else str(Path.cwd())
+
+
+def _bound(pieces: Sequence[dict[str, Any]], namespace: dict[str, Any]) -> list[bytes]:
+    """Pickle what is bound for each piece."""
+    from gridnb.cells.message import bindings
+
+    found = []
+    for number, values in enumerate(pieces, 1):
+        try:
+            found.append(bindings(values, namespace))
+        except Exception as error:
+            names = ", ".join(values)
+            raise CaptureError(
+                f"value {number} of {names} cannot be sent to a site: "
+                f"{' '.join(str(error).split())}; make it inside of the cell"
+            ) from error
+    return found
 
 
 def _currency(catalog: Catalog, cap: Money | None) -> str:

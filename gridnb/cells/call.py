@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import signal
 import threading
 import types
@@ -43,7 +42,7 @@ class CellConnection(Line):
         super().__init__(address, (tls_ca, tls_cert, tls_key))
         self.site = site
         self._lock = threading.Lock()
-        self.loader = Loader(site, self._fetch)
+        self.loader = Loader(site, self.fetch)
 
     def run(self, run: Run, *, sink: Sink) -> Outcome:
         """Run a body at the site; what it changed is applied by :func:`apply`.
@@ -100,7 +99,8 @@ class CellConnection(Line):
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _fetch(self, key: str) -> Any:
+    def fetch(self, key: str) -> Any:
+        """Bring a value here that stayed there; see :meth:`gridnb.cells.remote.Remote.fetch`."""
         with self._lock:
             try:
                 self.channel.send({"op": "fetch", "key": key})
@@ -115,14 +115,3 @@ class CellConnection(Line):
             return self.loader.load(parts, header["readonly"], None, {})
         except Exception as error:
             raise ReturnError(f"the value cannot be loaded here: {in_words(error)}") from error
-
-    def labels(self, run: Run) -> str:
-        """A file name for the body's code, known here too, for later tracebacks."""
-        lines = [run.first, *run.body.splitlines()]
-        text = "\n".join(lines) + "\n"
-        compiler = getattr(run.shell, "compile", None)
-        if compiler is not None:
-            return str(compiler.cache(text, run.count, raw_code=text))
-        name = f"<cell {run.count} of run {run.id}>"
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        return name

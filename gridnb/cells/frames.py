@@ -20,7 +20,7 @@ from typing import Any
 
 from gridnb.errors import CellError
 
-__all__ = ["Buffer", "Channel", "TlsFiles", "accept", "connect", "listen"]
+__all__ = ["Buffer", "Channel", "TlsFiles", "accept", "connect", "jsonable", "listen"]
 
 #: A part of a message.
 Buffer = bytes | bytearray | memoryview
@@ -161,7 +161,7 @@ class Channel:
         """
         if parts:
             header = {**header, "sizes": [len(part) for part in parts]}
-        text = json.dumps(header, default=_jsonable, separators=(",", ":")).encode()
+        text = json.dumps(header, default=jsonable, separators=(",", ":")).encode()
         first = _PREFIX.pack(len(text)) + text
         with self._sending:
             for piece in _joined(first, parts):
@@ -282,7 +282,7 @@ def _joined(first: bytes, parts: Iterable[Buffer]) -> list[Buffer]:
     return [piece for piece in pieces if len(piece)]
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """What a mime bundle may hold beyond JSON, as ipykernel sends it."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode("ascii")

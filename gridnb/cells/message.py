@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from gridnb.cells.pack import Packed
 from gridnb.cells.pickles import BLOB, dump
 from gridnb.cells.run import Run
 
-__all__ = ["bindings", "blobs", "message"]
+__all__ = ["bindings", "blobs", "code_name", "message"]
 
 
 def message(
@@ -52,6 +53,18 @@ def message(
         "stream_apart": apart,
     }
     return header, inline
+
+
+def code_name(run: Run) -> str:
+    """Return a file name for the body's code, known here too, for later tracebacks."""
+    lines = [run.first, *run.body.splitlines()]
+    text = "\n".join(lines) + "\n"
+    compiler = getattr(run.shell, "compile", None)
+    if compiler is not None:
+        return str(compiler.cache(text, run.count, raw_code=text))
+    name = f"<cell {run.count} of run {run.id}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    return name
 
 
 def bindings(values: dict[str, Any], namespace: dict[str, Any]) -> bytes:

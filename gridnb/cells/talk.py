@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridnb.cells.capture import hidden
 from gridnb.cells.line import Stop
-from gridnb.cells.message import blobs, message
+from gridnb.cells.message import blobs, code_name, message
 from gridnb.cells.outcome import Outcome, add_note, fill
 from gridnb.cells.pack import Packed
 from gridnb.cells.run import Run, Sink
@@ -36,7 +36,7 @@ class Talk:
         """Send the run."""
         line = self.connection
         header, inline = message(
-            self.run, self.packed, line.labels(self.run), line.loader.take_drops()
+            self.run, self.packed, code_name(self.run), line.loader.take_drops()
         )
         line.channel.send(header, inline)
         self.outcome.sent_bytes += sum(len(part) for part in inline)

@@ -15,9 +15,11 @@ from typing import Any
 from gridnb.broker import Quote, Request, quote
 from gridnb.errors import BudgetExceeded, GridError, HubError
 from gridnb.hub.hub import Hub, Run
+from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
 from gridnb.hub.seats import Seats
-from gridnb.hub.status import status
+from gridnb.hub.status import RUNS, status
+from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
 from gridnb.units import Money
 
@@ -60,7 +62,7 @@ class Calls:
         self.about = about
         self.stop = stop
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
-                 "run_info", "close", "wait", "dashboard", "scale_down")  # fmt: skip
+                 "run_info", "close", "wait", "dashboard", "scale_down", "series")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
@@ -167,12 +169,23 @@ class Calls:
         await self._retire([slot for slot in named if slot.running])
         return {}
 
-    async def status(self, bill: bool = False) -> dict[str, Any]:
+    async def status(
+        self, bill: bool = False, runs: int = RUNS, workers: bool = True
+    ) -> dict[str, Any]:
         """Return the state of everything; with `bill`, after charging up to now."""
         if bill:
             await self.hub.biller.bill(clock(), flush=True)
         account = await self.hub.treasury.account()
-        return status(self.hub, account, self.about)
+        return status(self.hub, account, self.about, runs=runs, workers=workers)
+
+    async def series(self, since: float | None = None) -> dict[str, Any]:
+        """Return what sites have cost over time: the points after `since`, or all.
+
+        Times are those of the hub's clock, of which `now` is the present.
+        """
+        points = self.hub.series.since(since)
+        plain = [[t, {site: str(cost) for site, cost in costs.items()}] for t, costs in points]
+        return {"now": clock(), "points": plain}
 
     async def wait(
         self, lease: str, n: int | None = None, timeout: float | None = None
@@ -243,6 +256,45 @@ class Calls:
             "active": len(active),
             "reason": next((lease.reason for lease in active if lease.reason), ""),
         }
+
+    # jobs
+
+    async def buy(self, request: str) -> Lease:
+        """Take a lease on what a request (JSON) is quoted now."""
+        return await self.hub.lease(await self._quote(Request.model_validate_json(request)))
+
+    def serve(self, jobs: Jobs) -> None:
+        """Answer for the jobs of this grid, too."""
+        self.jobs = jobs
+        names = ("job_start", "jobs_wait", "job_cancel", "job_seat", "cancel_run")
+        self.hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
+
+    async def job_start(self, **order: Any) -> dict[str, Any]:
+        """Begin a job (see :class:`gridnb.hub.work.Order`)."""
+        return await self.jobs.start(Order(**order))
+
+    async def jobs_wait(self, since: int, timeout: float) -> dict[str, Any]:
+        """Return the jobs that changed since a version, when there are some."""
+        return await self.jobs.wait(since, timeout)
+
+    async def job_cancel(self, run: str) -> dict[str, Any]:
+        """End a job."""
+        return await self.jobs.cancel(run)
+
+    async def job_seat(self, run: str, piece: int) -> dict[str, Any]:
+        """Return where something stays that a piece of a job has made."""
+        return self.jobs.place(run, piece)
+
+    async def cancel_run(self, run: str) -> dict[str, Any]:
+        """End a run that the hub drives."""
+        if (await self.jobs.cancel(run))["cancelled"]:
+            return {}
+        found = self.hub.runs.get(run)
+        if found is None:
+            raise HubError(f"there is no run {run!r} in this grid; `%grid status` lists them")
+        if found.state != "running":
+            raise HubError(f"run {run} is over; there is nothing to cancel")
+        raise HubError(f"run {run} belongs to a kernel; interrupt it there")
 
     # the hub itself
 

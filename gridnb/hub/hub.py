@@ -23,6 +23,7 @@ from gridnb.config import Settings
 from gridnb.errors import GridError, ProviderError, RequestError
 from gridnb.hub.billing import Biller
 from gridnb.hub.leases import Lease
+from gridnb.hub.series import Series, by_site
 from gridnb.hub.slots import Slot
 from gridnb.hub.terms import Terms
 from gridnb.hub.treasury import Treasury
@@ -39,11 +40,18 @@ GRACE_STOP = 3.0  # seconds that a released worker has to close by itself
 
 @dataclass
 class Run:
-    """One cell or job: who asked for it, and where it stands."""
+    """One cell or job: who asked for it, and where it stands.
+
+    Attributes
+    ----------
+    kind
+        ``cell``, ``job``, or ``dask`` for work that a client gave to Dask without naming a run.
+    """
 
     id: str
     label: str
     client: str = ""
+    kind: str = "cell"
     began: float = 0.0
     ended: float | None = None
     state: str = "running"
@@ -79,6 +87,7 @@ class Hub:
         self.runs: dict[str, Run] = {}
         self.slots: dict[str, Slot] = {}
         self.biller = Biller(self, links)
+        self.series = Series()
         self.terms = Terms(self)
         self.on_event: list[Callable[[Slot, dict[str, Any]], None]] = []
         self._numbers: dict[str, itertools.count[int]] = {}
@@ -301,7 +310,16 @@ class Hub:
     def seen_run(self, run: str, label: str) -> None:
         """Note a run that a client did not announce."""
         if run not in self.runs:
-            self.runs[run] = Run(run, label or run, began=clock())
+            kind = "dask" if run.startswith("client:") else "cell"
+            self.runs[run] = Run(run, label or run, began=clock(), kind=kind)
+
+    def client_left(self, client: str) -> None:
+        """End the runs that only lived in a kernel that is gone."""
+        for run in self.runs.values():
+            if run.state != "running" or run.kind == "job":
+                continue
+            if run.client == client or run.id == f"client:{client}":
+                run.state, run.ended = "lost", clock()
 
     async def respawn(self, workers: list[str]) -> None:
         """Have guards end workers and start them again; their terms stay as they are."""
@@ -324,6 +342,7 @@ class Hub:
                 await part(now)
             except Exception:
                 logger.exception("a part of a tick failed; the next tick goes on")
+        self.series.note(now, by_site(self))
 
     def _look_busy(self, now: float) -> None:
         for lease in self.leases.values():

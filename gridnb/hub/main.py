@@ -46,8 +46,9 @@ class _Clients(SchedulerPlugin):
         self.seats = seats
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Take the seats back."""
+        """Take the seats back, and note that its runs have ended."""
         self.seats.give_back(client)
+        self.seats.hub.client_left(client)
 
 
 def main() -> int:
@@ -91,6 +92,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     # what only the hub needs is imported after the fork, so that workers do not carry it
     from gridnb.hub.calls import Calls
     from gridnb.hub.hub import Hub
+    from gridnb.hub.jobs import Jobs
     from gridnb.hub.seats import Seats
     from gridnb.hub.treasury import Treasury
 
@@ -137,14 +139,17 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     hub.sweep = zygote.sweep if zygote else None
     about = _about(spec, catalog)
     stop = asyncio.Event()
-    Calls(hub, seats, about, stop)
+    calls = Calls(hub, seats, about, stop)
+    jobs = Jobs(hub, seats, calls.buy, certificates.paths(place.directory, "hub"), about)
+    calls.serve(jobs)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     place.announce({**about, "address": scheduler.address})
     _tell(ready, {"address": scheduler.address})
     try:
-        await _live(hub, stop)
+        await _live(hub, jobs, stop)
     finally:
+        await jobs.close()
         settled = await hub.close("the grid was ended")
         await scheduler.close()
         if settled:
@@ -173,10 +178,10 @@ def _about(spec: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
     }
 
 
-async def _live(hub: Any, stop: asyncio.Event) -> None:
+async def _live(hub: Any, jobs: Any, stop: asyncio.Event) -> None:
     """Tick until told to stop, or until nobody has been there for a while."""
     alone_since = clock()
-    reaped = asyncio.create_task(asyncio.to_thread(_reap))
+    reaped = asyncio.create_task(asyncio.to_thread(_reap, hub.settings.runs.keep))
     egress = asyncio.create_task(_egress(hub))
     try:
         while not stop.is_set() and hub.scheduler.status not in (Status.closing, Status.closed):
@@ -187,7 +192,11 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
                 if name != "fire-and-forget"
                 and not name.startswith(("CellClient-", "Client-worker-"))
             ]
-            if users or any(hub.is_busy(s) for s in hub.slots.values() if s.state != "ended"):
+            if (
+                users
+                or jobs.active
+                or any(hub.is_busy(s) for s in hub.slots.values() if s.state != "ended")
+            ):
                 alone_since = clock()
             if clock() - alone_since > hub.settings.hub.linger:
                 logger.info("nobody has been there for %g s", hub.settings.hub.linger)
@@ -198,10 +207,12 @@ async def _live(hub: Any, stop: asyncio.Event) -> None:
         reaped.cancel()
 
 
-def _reap() -> None:
+def _reap(keep: float) -> None:
     from gridnb.hub.reap import reap
+    from gridnb.hub.runs import prune
 
     try:
+        prune(keep)
         for line in reap():
             logger.info("%s", line)
     except Exception:

@@ -23,7 +23,7 @@ import platformdirs
 
 from gridnb.errors import HubError
 
-__all__ = ["Place", "places", "private"]
+__all__ = ["Place", "places", "private", "write_json"]
 
 
 def private(path: Path) -> Path:
@@ -87,7 +87,7 @@ class Place:
     def describe(self, spec: dict[str, Any]) -> None:
         """Write down what the grid is; from then on others see it."""
         here = {"directory": str(self.directory), "host": socket.gethostname()}
-        _write(self.records / "grid.json", {**spec, **here})
+        write_json(self.records / "grid.json", {**spec, **here})
 
     def spec(self) -> dict[str, Any]:
         """Return what :meth:`describe` wrote."""
@@ -97,7 +97,7 @@ class Place:
 
     def announce(self, info: dict[str, Any]) -> None:
         """Write how the hub is reached."""
-        _write(self.directory / "hub.json", info)
+        write_json(self.directory / "hub.json", info)
 
     def info(self) -> dict[str, Any] | None:
         """Return how the hub is reached, or None if it never said."""
@@ -159,7 +159,7 @@ def places() -> list[Place]:
     return [place for _, place in sorted(found, key=lambda each: each[0])]
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace a file of mode 0600 in one step."""
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:

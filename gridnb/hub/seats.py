@@ -73,8 +73,8 @@ class Seats:
         seat = next((s for s in there if s.client is None), None) or self._start(slot)
         seat.client, seat.extra, seat.taken = client, extra, clock()
         described = await self._describe(seat)
-        if client not in self.hub.scheduler.clients:  # it left while it waited
-            self.give_back(client)
+        if not client.startswith("job:") and client not in self.hub.scheduler.clients:
+            self.give_back(client)  # it left while it waited
         return described
 
     async def _workers(self, sites: list[str], lease: str | None) -> list[Slot]:
@@ -165,6 +165,12 @@ class Seats:
                 seat.client = None
                 if seat.run is not None:
                     self.kill(seat.id)
+
+    def rest(self, seat_id: int) -> None:
+        """Take back a seat whose run is over, whether the hub has heard that or not."""
+        seat = self.seats.get(seat_id)
+        if seat is not None:
+            seat.client = None
 
     def _event(self, slot: Slot, message: dict[str, Any]) -> None:
         if message["op"] in ("ended", "lost"):

@@ -22,7 +22,7 @@ from traitlets.config import Config
 
 from gridnb.cells.call import CellConnection, Run, apply
 from gridnb.cells.capture import hidden
-from gridnb.cells.frames import _jsonable
+from gridnb.cells.frames import jsonable
 from tests.cells.corpus import CASES, Case
 
 SHOWN: list[Any] = []
@@ -72,7 +72,7 @@ class Sink:
 
 
 def plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=_jsonable))
+    return json.loads(json.dumps(value, default=jsonable))
 
 
 def clean(text: str) -> str:
