@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +9,34 @@ from gridnb.ledger import Account
 from gridnb.providers.guard import clock
 
 if TYPE_CHECKING:
-    from gridnb.hub.hub import Hub
+    from gridnb.catalog import Site
+    from gridnb.hub.hub import Hub, Run
+    from gridnb.hub.slots import Slot
 
-__all__ = ["status"]
+__all__ = ["RUNS", "status"]
 
 
-def status(hub: Hub, account: Account, about: dict[str, Any]) -> dict[str, Any]:
+#: How many runs that have ended are told of, unless more are asked for.
+RUNS = 200
+
+
+def status(
+    hub: Hub,
+    account: Account,
+    about: dict[str, Any],
+    *,
+    runs: int = RUNS,
+    workers: bool = True,
+) -> dict[str, Any]:
     """Return grid, budget, sites, workers, leases, runs and links.
 
     Amounts are decimal text in the account's currency, times seconds (real
-    ones), sizes bytes.
+    ones), sizes bytes. Of runs that have ended only the newest `runs` are told of;
+    `counts` says how many there are. Without `workers` their list is empty.
     """
     now = clock()
+    shown, running = _runs(hub, now, runs)
+    described = [s.describe(now) for s in hub.slots.values() if workers and s.running]
     return {
         "grid": {**about, "pid": about["pid"], "up": now - about["began"]},
         "budget": {
@@ -33,52 +48,63 @@ def status(hub: Hub, account: Account, about: dict[str, Any]) -> dict[str, Any]:
             "left": None if account.cap is None else str(account.left),
         },
         "sites": _sites(hub),
-        "workers": [s.describe(now) for s in hub.slots.values() if s.state != "ended"],
+        "workers": described,
         "leases": [lease.describe(now) for lease in hub.leases.values()],
-        "runs": _runs(hub, now),
+        "runs": shown,
+        "counts": {"runs_total": len(hub.runs), "runs_running": running},
         "links": _links(hub),
     }
 
 
 def _sites(hub: Hub) -> list[dict[str, Any]]:
-    spent: dict[str, Decimal] = defaultdict(Decimal)
+    slots: dict[str, list[Slot]] = {site.name: [] for site in hub.catalog.sites}
     for slot in hub.slots.values():
-        spent[slot.site.name] += slot.charged_total
-    rows = []
-    for site in hub.catalog.sites:
-        slots = [s for s in hub.slots.values() if s.site.name == site.name]
-        up = [s for s in slots if s.state in ("running", "draining")]
-        rows.append(
-            {
-                "name": site.name,
-                "owner": site.owner,
-                "region": site.region,
-                "provider": site.provider,
-                "simulated": site.provider == "simulated",
-                "workers": len(up),
-                "starting": sum(s.state == "starting" for s in slots),
-                "cores": sum(s.cores for s in up),
-                "rate": str(sum((s.rate for s in slots if s.state != "ended"), Decimal(0))),
-                "spent": str(spent[site.name]),
-                "currency": site.currency,
-            }
-        )
-    return rows
+        slots[slot.site.name].append(slot)
+    return [_site(site, slots[site.name]) for site in hub.catalog.sites]
 
 
-def _runs(hub: Hub, now: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": run.id,
-            "label": run.label,
-            "state": run.state,
-            "seconds": (run.ended if run.ended is not None else now) - run.began,
-            "used": str(run.used),
-            "sites": sorted(run.sites),
-            "cost": str(run.cost),
-        }
-        for run in hub.runs.values()
-    ]
+def _site(site: Site, slots: list[Slot]) -> dict[str, Any]:
+    up = [s for s in slots if s.state in ("running", "draining")]
+    return {
+        "name": site.name,
+        "owner": site.owner,
+        "region": site.region,
+        "provider": site.provider,
+        "simulated": site.provider == "simulated",
+        "workers": len(up),
+        "starting": sum(s.state == "starting" for s in slots),
+        "cores": sum(s.cores for s in up),
+        "rate": str(sum((s.rate for s in slots if s.running), Decimal(0))),
+        "spent": str(sum((s.charged_total for s in slots), Decimal(0))),
+        "currency": site.currency,
+    }
+
+
+def _runs(hub: Hub, now: float, most: int) -> tuple[list[dict[str, Any]], int]:
+    """Describe the runs that go on and the newest of the others, in order; count the former."""
+    shown, running, ended = [], 0, 0
+    for run in reversed(hub.runs.values()):
+        if run.ended is None:
+            running += 1
+        elif ended < most:
+            ended += 1
+        else:
+            continue
+        shown.append(_run(run, now))
+    return shown[::-1], running
+
+
+def _run(run: Run, now: float) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "label": run.label,
+        "kind": run.kind,
+        "state": run.state,
+        "seconds": (run.ended if run.ended is not None else now) - run.began,
+        "used": str(run.used),
+        "sites": sorted(run.sites),
+        "cost": str(run.cost),
+    }
 
 
 def _links(hub: Hub) -> list[dict[str, Any]]:
