@@ -1,4 +1,4 @@
-"""Chromium, driven by Playwright, and a notebook open in JupyterLab in it."""
+"""Chromium, driven by Playwright, and in it a notebook in JupyterLab, Notebook 7 or Voilà."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, Notebook7
+from tests.browser.server import Server
+from tests.browser.voila import Voila
 from tests.home import ROOT
 
 #: Where screenshots go; not kept in the repository.
@@ -40,6 +42,15 @@ _IDLE = """
 """
 
 
+#: Voilà has run and shown the last cell.
+_RENDERED = """
+() => document.readyState === 'complete' && !document.getElementById('loading')
+"""
+
+#: Voilà's pages link a font of icons there; it is not asked for, and not missed.
+_FONTS = "https://cdn.jsdelivr.net/**"
+
+
 @contextlib.contextmanager
 def chromium(executable: str) -> Iterator[Browser]:
     """Start a headless Chromium and end it afterwards."""
@@ -55,12 +66,11 @@ def chromium(executable: str) -> Iterator[Browser]:
             browser.close()
 
 
-class Notebook:
-    """A notebook that is open in JupyterLab."""
+class Shown:
+    """A page that shows a notebook, in whatever front end."""
 
-    def __init__(self, page: Page, name: str) -> None:
+    def __init__(self, page: Page) -> None:
         self.page = page
-        self.name = name
         #: What went wrong in the page: errors on its console, exceptions that nothing caught.
         self.errors: list[str] = []
         page.on("console", self._console)
@@ -70,9 +80,31 @@ class Notebook:
         if message.type == "error":
             self.errors.append(f"console: {message.text} ({message.location.get('url', '')})")
 
-    def open(self, lab: Lab, timeout: float = 90.0) -> None:
+    def screenshot(self, name: str) -> Path:
+        """Save what is seen of the page under test-artefacts; return the path."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+
+class App(Shown):
+    """A notebook that Voilà shows as an application."""
+
+    def open(self, address: str, timeout: float = 90.0) -> None:
+        """Open it and wait, `timeout` seconds at most, until its cells have run and are shown."""
+        self.page.route(_FONTS, lambda route: route.fulfill(body="", content_type="text/css"))
+        self.page.goto(address, timeout=timeout * 1000)
+        self.page.wait_for_selector("#rendered_cells .jp-Cell", timeout=timeout * 1000)
+        self.page.wait_for_function(_RENDERED, timeout=timeout * 1000, polling=100)
+
+
+class Notebook(Shown):
+    """A notebook that is open in JupyterLab or in Notebook 7."""
+
+    def open(self, address: str, timeout: float = 90.0) -> None:
         """Open it and wait, `timeout` seconds at most, until its kernel is ready."""
-        self.page.goto(lab.url(self.name), timeout=timeout * 1000)
+        self.page.goto(address, timeout=timeout * 1000)
         self.page.wait_for_selector(_CELLS, timeout=timeout * 1000)
         self.wait_idle(timeout)
 
@@ -112,32 +144,71 @@ class Notebook:
 
     def screenshot(self, name: str, *, cell: int | None = None) -> Path:
         """Save what is seen, of the page or of one cell, under test-artefacts; return the path."""
+        if cell is None:
+            return super().screenshot(name)
         ARTEFACTS.mkdir(exist_ok=True)
         path = ARTEFACTS / f"{name}.png"
-        if cell is None:
-            self.page.screenshot(path=path)
-        else:
-            self.cell(cell).scroll_into_view_if_needed()
-            self.cell(cell).screenshot(path=path)
+        self.cell(cell).scroll_into_view_if_needed()
+        self.cell(cell).screenshot(path=path)
         return path
+
+    def theme(self, name: str) -> None:
+        """Choose ``light`` or ``dark`` and wait until it is there."""
+        self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
+        self.page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light",
+            arg="true" if name == "light" else "false",
+        )
+        self.page.wait_for_timeout(500)
 
 
 @contextlib.contextmanager
 def open_notebook(
-    browser: Browser, lab: Lab, name: str, *, width: int = 1280, height: int = 900
+    browser: Browser, server: Lab | Notebook7, name: str, *, width: int = 1280, height: int = 900
 ) -> Iterator[Notebook]:
-    """Open a notebook of the lab's directory; at the end fail on errors in the page.
+    """Open a notebook of the server's directory; at the end fail on errors in the page.
 
     On any failure a screenshot ``failed-NAME.png`` is left.
     """
-    context = browser.new_context(viewport={"width": width, "height": height})
-    notebook = Notebook(context.new_page(), name)
-    try:
-        notebook.open(lab)
+    with _page(browser, width, height) as page, _sound(Notebook(page), server, name) as notebook:
+        notebook.open(server.url(name))
         yield notebook
-        assert not notebook.errors, "errors in the page:\n" + "\n".join(notebook.errors)
-    except BaseException:
-        notebook.screenshot(f"failed-{Path(name).stem}")
-        raise
+
+
+@contextlib.contextmanager
+def open_app(
+    browser: Browser,
+    server: Voila,
+    name: str,
+    *,
+    theme: str = "light",
+    width: int = 1280,
+    height: int = 900,
+) -> Iterator[App]:
+    """Open a notebook as an application; at the end fail on errors in the page."""
+    with _page(browser, width, height) as page, _sound(App(page), server, name) as app:
+        app.open(server.url(name, theme))
+        yield app
+
+
+@contextlib.contextmanager
+def _page(browser: Browser, width: int, height: int) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    try:
+        yield context.new_page()
     finally:
         context.close()
+
+
+S = TypeVar("S", bound=Shown)
+
+
+@contextlib.contextmanager
+def _sound(shown: S, server: Server, name: str) -> Iterator[S]:
+    try:
+        yield shown
+        errors = [each for each in shown.errors if each not in server.own_errors]
+        assert not errors, "errors in the page:\n" + "\n".join(errors)
+    except BaseException:
+        shown.screenshot(f"failed-{Path(name).stem}")
+        raise
