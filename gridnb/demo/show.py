@@ -21,10 +21,11 @@ from rich.text import Text
 
 from gridnb.catalog import load
 from gridnb.config import settings
-from gridnb.demo.play import TEMPLATE, Event, Player, Step, template
+from gridnb.demo.play import CELL_TIMEOUT, TEMPLATE, template
 from gridnb.demo.watch import Watch
 from gridnb.errors import GridError, HubError
 from gridnb.ledger import Charge, Ledger
+from gridnb.playing import Event, Player, Step
 from gridnb.tables import bill_rows, bill_table, budget_bar, sites_table, status_view
 
 __all__ = ["ACCOUNT", "REQUEST", "run"]
@@ -71,7 +72,7 @@ def run(directory: str, *, as_json: bool = False) -> int:
     screen = Console(stderr=as_json, highlight=False, width=_columns(wide))
     path = place / TEMPLATE.name
     with tempfile.TemporaryDirectory(prefix="gridnb-demo-") as scratch:
-        player = Player(book, place, Path(scratch), _before(watch))
+        player = Player(book, place, Path(scratch), before=_before(watch), timeout=CELL_TIMEOUT)
         return _Show(screen, watch, player, path).run(as_json=as_json)
 
 

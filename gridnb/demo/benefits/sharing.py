@@ -1,0 +1,127 @@
+"""Utilisation: which share of the time that was paid for was used.
+
+Three users work in bursts, as people do: they ask something, look at the answer, think, ask
+again. With workers of their own (a lease of two each), these stand idle while their user thinks. On one
+shared lease of half as many workers in all, somebody else's burst runs meanwhile.
+
+*Used* and *paid* are the worker-seconds of the bill, from the first worker's start to the last
+one's end, start-up included. Used is the time for which tasks held cores. When a user thinks and how
+long is drawn with a seed, the same for both.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gridnb.demo.benefits.sites import BUDGET, THREE, catalog
+from gridnb.demo.benefits.work import delays, interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gridnb.grid import Grid
+
+__all__ = ["Usage", "apart", "together"]
+
+USERS = 3
+_OWN = 2
+_SHARED = 3
+_TASKS = 6
+_DRAWS = 200
+_THINKS = 1.5  # seconds, on the mean
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What came of it: billed worker-seconds by kind, what was charged, and how long bursts took.
+
+    `waits` are the real seconds from asking to the answer, of all bursts.
+    """
+
+    seconds: dict[str, float]
+    cost: Decimal
+    waits: tuple[float, ...]
+
+    @property
+    def paid(self) -> float:
+        """All worker-seconds that were charged."""
+        return sum(self.seconds.values())
+
+    @property
+    def share(self) -> float:
+        """Used / paid."""
+        return self.seconds["used"] / self.paid
+
+
+def together(bursts: int = 4, seed: int = 1) -> Usage:
+    """Have all users share one lease."""
+    from gridnb.grid import Grid
+
+    with Grid(catalog(**THREE), BUDGET, "benefits sharing") as grid:
+        lease = grid.request(workers=_SHARED).wait()
+        waits = _work(grid, [lease.workers] * USERS, bursts, seed)
+        lease.release()
+    return _usage(grid.bill(), waits)
+
+
+def apart(bursts: int = 4, seed: int = 1) -> Usage:
+    """Give each user workers of their own, which nobody else can use."""
+    from gridnb.grid import Grid
+
+    with Grid(catalog(**THREE), BUDGET, "benefits sharing") as grid:
+        leases = [grid.request(workers=_OWN) for _ in range(USERS)]
+        waits = _work(grid, [lease.wait().workers for lease in leases], bursts, seed)
+        grid.release()
+    return _usage(grid.bill(), waits)
+
+
+def _usage(bill: pd.DataFrame, waits: Sequence[float]) -> Usage:
+    kinds = bill.groupby("kind")["seconds"].sum()
+    seconds = {kind: float(kinds.get(kind, 0)) for kind in ("used", "kept", "idle", "overhead")}
+    return Usage(seconds, sum(bill["amount"], Decimal(0)), tuple(waits))
+
+
+def _work(grid: Grid, workers: list[list[str]], bursts: int, seed: int) -> list[float]:
+    """Let each user work, on the workers that are theirs, and return how long bursts took."""
+    delays()  # read before anybody's time counts
+    waits: list[float] = []
+    users = [
+        threading.Thread(target=_user, args=(grid.id, names, _pattern(seed, n, bursts), waits))
+        for n, names in enumerate(workers)
+    ]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    if len(waits) != USERS * bursts:
+        raise RuntimeError(f"{USERS * bursts - len(waits)} bursts gave no answer")
+    return waits
+
+
+def _pattern(seed: int, user: int, bursts: int) -> Iterator[float]:
+    drawn = random.Random(f"{seed} {user}")
+    return (drawn.expovariate(1 / _THINKS) for _ in range(bursts))
+
+
+def _user(grid: str, workers: list[str], pattern: Iterator[float], waits: list[float]) -> None:
+    """One user, with a connection of their own: thinks, asks, and waits for the answer."""
+    from gridnb.grid import Grid
+
+    own = Grid.attach(grid)
+    try:
+        for thinks in pattern:
+            time.sleep(thinks)
+            began = time.monotonic()
+            asked = own.client.map(
+                interval, delays()[:_TASKS], draws=_DRAWS, workers=workers, pure=False
+            )
+            own.client.gather(asked)
+            waits.append(time.monotonic() - began)
+    finally:
+        own.disconnect()

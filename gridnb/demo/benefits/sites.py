@@ -1,0 +1,46 @@
+"""The sites on which the benefits are measured: simulated ones, small and slow enough for two cores."""
+
+from __future__ import annotations
+
+from gridnb.catalog import Catalog
+
+__all__ = ["BUDGET", "THREE", "catalog"]
+
+#: More than any of the measurements costs.
+BUDGET = "100 GD"
+#: The usual sites, and how many workers each has.
+THREE = {"alpha": 2, "beta": 2, "gamma": 2}
+
+#: Speed (this machine is 1) and price of a core-hour. `solo` stands for having one site only; it
+#: is as fast as the mean of the others.
+_SITES = {
+    "alpha": ("0.25", "0.20"),
+    "beta": ("0.20", "0.12"),
+    "gamma": ("0.15", "0.06"),
+    "solo": ("0.20", "0.12"),
+}
+
+
+def catalog(**workers: int) -> Catalog:
+    """Return a catalog of some of alpha, beta, gamma and solo with so many workers each."""
+    return Catalog.of(
+        {
+            "name": "benefits",
+            "time_scale": 60,
+            "sites": [_site(name, count) for name, count in workers.items()],
+            "default_link": {"latency": "10ms", "bandwidth": "25 MB/s"},
+        }
+    )
+
+
+def _site(name: str, count: int) -> dict[str, object]:
+    speed, price = _SITES[name]
+    offer = {"name": "core", "cores": 1, "memory": "512 MiB", "speed": speed, "count": count}
+    return {
+        "name": name,
+        "provider": "simulated",
+        "owner": f"{name.capitalize()} Ltd",
+        "rate_card": {"core_hour": price},
+        "offers": [offer],
+        "preload": ["numpy"],
+    }
