@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -23,6 +24,7 @@ from gridnb.errors import CellError, CellLost, HubError
 from gridnb.hub.runs import ENDED, RunRecord
 from gridnb.providers.base import Tls
 from gridnb.units import Money
+from gridnb.widgets.jobview import bundle, show
 
 __all__ = ["Access", "Follower", "Gather", "Job"]
 
@@ -70,6 +72,8 @@ class Job(Future[Any]):
         self.id: str = about["id"]
         self.label: str = about["label"]
         self.cell: str = about["cell"]
+        #: ``cell``, ``function``, or ``here`` for a cell that its kernel drove.
+        self.kind: str = about["kind"]
         self.messages: list[dict[str, Any]] = []
         self.on_change: list[Callable[[], None]] = []
         #: Of a job that ran a cell: what came back, once it was brought here.
@@ -126,6 +130,17 @@ class Job(Future[Any]):
         return Money(Decimal(amount), self._about["currency"])
 
     @property
+    def charged(self) -> Money:
+        """What had been charged for it when that was written down last; asks nobody."""
+        about = self.record.about()
+        return Money(Decimal(about["cost"]), about["currency"])
+
+    @property
+    def names(self) -> list[str]:
+        """What its cell assigned, as far as it is known; :meth:`result` binds it here."""
+        return list(self._about.get("names", ()))
+
+    @property
     def output(self) -> str:
         """The text that it has put out so far."""
         parts: list[str] = []
@@ -133,7 +148,7 @@ class Job(Future[Any]):
             match message["op"]:
                 case "stream":
                     parts.append(message["text"])
-                case "display" | "result":
+                case "display":
                     parts.append(str(message["data"].get("text/plain", "")) + "\n")
                 case "note":
                     parts.append(message["text"] + "\n")
@@ -151,6 +166,17 @@ class Job(Future[Any]):
                 self._end()
         for listener in list(self.on_change):
             listener()
+
+    def left(self) -> None:
+        """Its grid was left: whoever waits for it hears that, and it goes on."""
+        with self._update:
+            if not self.done():
+                self.set_exception(
+                    HubError(
+                        f"this notebook has left the grid of job {self.label}, which goes on; "
+                        f"Grid.attach().job({self.id!r}) comes back to it"
+                    )
+                )
 
     def _end(self) -> None:
         match self.state:
@@ -219,6 +245,11 @@ class Job(Future[Any]):
         """Load what came back, and bind the names that it assigned; once."""
         if self.outcome is not None:
             return self.outcome
+        if self.kind == "here":
+            raise CellError(
+                f"run {self.id} belonged to its kernel, which has what it gave; "
+                "only its output is kept"
+            )
         if not self.record.outcome(0).exists():
             raise CellError(f"job {self.label}: {self.reason}")
         before: dict[str, Any] | None = None
@@ -234,7 +265,7 @@ class Job(Future[Any]):
         return outcome
 
     def _load(self, piece: int, nodes: Sequence[Node]) -> Outcome:
-        loader = Loader(", ".join(self.sites), lambda key: self._fetch(piece, key))
+        loader = Loader(_Stayed(self, piece))
         loader.space = self._space
         return replay(read_message(self.record.outcome(piece)), nodes, loader)
 
@@ -310,10 +341,38 @@ class Job(Future[Any]):
         """Whether it has begun and not ended."""
         return self.state == "running"
 
+    def _ipython_display_(self) -> None:
+        from IPython.core.getipython import get_ipython
+
+        shell: Any = get_ipython()
+        if shell is None:
+            sys.stdout.write(f"{self!r}\n")
+        else:
+            show(self, shell)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self)
+
     def __repr__(self) -> str:
         finished, total = self.done_of
         many = f", {finished} of {total}" if self._about["pieces"] else ""
         return f"<Job {self.id} {self.label}: {self.state}{many}>"
+
+
+class _Stayed:
+    """Where what a piece of a job made stays; the hub is asked for the way when it is wanted."""
+
+    def __init__(self, job: Job, piece: int) -> None:
+        self._job, self._piece = job, piece
+        self.site = ", ".join(job.sites)
+        self.alive = True
+
+    def fetch(self, key: str) -> Any:
+        """Bring a value here."""
+        return self._job._fetch(self._piece, key)
+
+    def forget(self, key: str) -> None:
+        """Values of a job stay as long as its process."""
 
 
 class Follower:
@@ -349,6 +408,17 @@ class Follower:
         """Follow no more; what is asked of the hub just now is not waited for."""
         self._stopped = True
 
+    def leave(self) -> None:
+        """Let nobody wait for jobs that go on: they are not followed any more."""
+        for job in list(self._jobs.values()):
+            job.left()
+
+    def settle(self) -> None:
+        """The hub has ended: the records know what became of its jobs."""
+        for job in list(self._jobs.values()):
+            if not job.done():
+                job.take(job.record.about())
+
     def _follow(self) -> None:
         since = 0
         while self._wanted():
@@ -356,7 +426,7 @@ class Follower:
                 answer = self._access.call("jobs_wait", since=since, timeout=WAIT)
             except (HubError, OSError, RuntimeError, CancelledError, asyncio.CancelledError):
                 if not self._stopped:
-                    self._lost()
+                    self.settle()
                 return
             since = answer["version"]
             for about in answer["jobs"]:
@@ -373,12 +443,6 @@ class Follower:
             if not wanted:
                 self._thread = None
             return wanted
-
-    def _lost(self) -> None:
-        """The hub has gone: the records know what became of its jobs."""
-        for job in list(self._jobs.values()):
-            if not job.done():
-                job.take(job.record.about())
 
 
 def _gone(key: str) -> Any:

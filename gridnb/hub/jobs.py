@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -62,6 +62,7 @@ class Jobs:
         self._fresh: set[str] = set()
         self._telling: asyncio.TimerHandle | None = None
         self._told = 0.0
+        self._closing = False
         self._writing = asyncio.Lock()
         self._freed = asyncio.Event()
 
@@ -83,7 +84,7 @@ class Jobs:
         run = Run(order.run, order.label, began=clock(), kind="job")
         self.hub.runs[order.run] = run
         self._tell(work)
-        self._keep(self._drive(work, run))
+        work.task = self._keep(self._drive(work, run))
         return work.describe()
 
     async def wait(self, since: int, timeout: float) -> dict[str, Any]:
@@ -121,18 +122,24 @@ class Jobs:
 
     async def close(self) -> None:
         """End all jobs, and wait for that."""
+        self._closing = True
+        driven = [work.task for work in self.works.values() if work.ended is None]
         for run in self.works:
             await self.cancel(run, "the grid was ended")
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+        if driven:
+            await asyncio.wait([task for task in driven if task is not None], timeout=5)
+        for task in self._tasks:
+            task.cancel()
+        await self._say()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     # driving one
 
-    def _keep(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _drive(self, work: Work, run: Run) -> None:
         try:
@@ -149,7 +156,7 @@ class Jobs:
             work.reason = work.reason or work.cancelled
             run.state, run.ended = work.state, clock()
             self._tell(work)
-        if not self.hub.closing:
+        if not self._closing:
             await asyncio.sleep(SETTLED)
             await self.hub.biller.bill(clock(), flush=True)
             self._tell(work)
@@ -264,6 +271,7 @@ class Jobs:
         else:
             work.finished += 1
             self._tell(work)
+        work.names = header["names"]
         if header["remotes"]:
             work.stays[piece.number] = seat
         return bool(header["remotes"])

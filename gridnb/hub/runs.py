@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import psutil
 
 from gridnb.cells.frames import jsonable
 from gridnb.errors import HubError
@@ -74,8 +75,11 @@ class RunRecord:
     def about(self) -> dict[str, Any]:
         """Return what :meth:`describe` wrote; a run whose hub is gone is ``lost``."""
         about: dict[str, Any] = json.loads((self.directory / "run.json").read_text())
-        if about["state"] not in ENDED and not _alive(about["grid"]):
-            about["state"], about["reason"] = "lost", "the hub of its grid ended before it"
+        if about["state"] not in ENDED:
+            if about["kind"] == "here" and not psutil.pid_exists(about["kernel"]):
+                about["state"], about["reason"] = "lost", "its kernel ended before it"
+            elif not _alive(about["grid"]):
+                about["state"], about["reason"] = "lost", "the hub of its grid ended before it"
         return about
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Work:
         self.waiting = deque(Piece(n, inline) for n, inline in enumerate(inlines))
         self.total = len(self.waiting)
         self.lines: dict[int, Line] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.names: list[str] = []  # that a cell has assigned
         self.stays: dict[int, int] = {}  # seat by piece
         self.unreached = 0
         self.seen = 0
@@ -123,5 +126,6 @@ class Work:
             "total": self.total,
             "pieces": self.order.pieces is not None,
             "sweep": self.order.sweep,
+            "names": self.names,
             "log": self.log.size,
         }

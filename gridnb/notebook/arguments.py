@@ -77,7 +77,13 @@ CELL = (
         metavar="N",
         help="keep, and hold what is kept at N sites, so that the loss of one loses nothing",
     ),
-    argument("--into", metavar="NAME", help="bind the result to this name as well"),
+    argument(
+        "--background",
+        action="store_true",
+        help="run as a job that goes on without the notebook; its names come back with "
+        "its result (job.result(), `%%%%grid attach`)",
+    ),
+    argument("--into", metavar="NAME", help="bind the result (or the job) to this name as well"),
     argument("--quiet", action="store_true", help="no line under the cell"),
     argument("--explain", action="store_true", help="show what travels to the site, with sizes"),
 )

@@ -12,9 +12,11 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument
 
 from gridnb.errors import RequestError
+from gridnb.fixed import fixed
 from gridnb.notebook.arguments import REQUEST, parse, parser, request_of
 
 if TYPE_CHECKING:
+    from gridnb.grid import Lease
     from gridnb.notebook.session import Session
 
 __all__ = ["COMMANDS", "Command", "Lines", "overview"]
@@ -54,7 +56,19 @@ COMMANDS = {
             argument("numbers", nargs="+", help="4, or alpha=2 beta=1"),
         ),
         _command("status", "workers, leases, runs and traffic"),
+        _command("jobs", "jobs of this budget, those that have ended too"),
+        _command(
+            "attach",
+            "come back to a job: its output, its result, the names that it assigned",
+            argument("run", help="its id or the end of it, as `%%grid jobs` lists it"),
+        ),
+        _command(
+            "cancel",
+            "end a job, running or not",
+            argument("run", help="its id or the end of it, as `%%grid jobs` lists it"),
+        ),
         _command("meter", "spent, held, left, and how long it lasts"),
+        _command("panel", "a live panel: meter, request form, sites, leases, runs and bill"),
         _command(
             "bill",
             "what was charged",
@@ -129,9 +143,7 @@ class Lines:
     def _request(self, given: argparse.Namespace) -> Any:
         self._session.answering()
         lease = self._session.lease(request_of(given))
-        rate = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
-        lines = ", ".join(f"{each.count} × {each.site} {each.offer}" for each in lease.quote.lines)
-        self._say(f"leased {lines} · {rate} · starting")
+        self._say(_leased(lease))
         lease.wait(1)
         return lease
 
@@ -145,10 +157,43 @@ class Lines:
 
         return tables.status(self._session.answering().status(bill=True))
 
+    def _jobs(self, _: argparse.Namespace) -> Any:
+        from gridnb.widgets import tables
+
+        return tables.jobs(self._session.answering().jobs())
+
+    def _attach(self, given: argparse.Namespace) -> None:
+        from gridnb.notebook.background import attach
+
+        attach(self._job(given.run), self._session, self._session.shell)
+
+    def _cancel(self, given: argparse.Namespace) -> None:
+        job = self._job(given.run)
+        said = "is being cancelled" if job.cancel() else f"had ended already: {job.state}"
+        self._say(f"{job.label} {said}")
+
+    def _job(self, run: str) -> Any:
+        from gridnb.hub.runs import RunRecord
+        from gridnb.notebook.background import gather
+
+        sweep = RunRecord.of(run).about()["sweep"]
+        space = self._session.shell.user_ns
+        return self._session.connected().job(run, space, gather=gather(sweep))
+
     def _meter(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
 
         return tables.meter(self._session.answering().status(bill=True))
+
+    def _panel(self, _: argparse.Namespace) -> Any:
+        from gridnb.widgets.panel import Panel
+
+        session, grid = self._session, self._session.answering()
+        return Panel(
+            grid,
+            lease=lambda request: _leased(session.lease(request)),
+            set_budget=lambda cap: session.set_budget(grid, cap),
+        )
 
     def _bill(self, given: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
@@ -166,8 +211,10 @@ class Lines:
         from gridnb.units import parse_money
         from gridnb.widgets import tables
 
-        grid = self._session.answering()
-        if given.cap == "reset":
+        grid, bounds = self._session.answering(), fixed()
+        if given.cap is not None and bounds is not None and bounds.account is not None:
+            self._say(bounds.stays)
+        elif given.cap == "reset":
             with Ledger(settings().ledger) as ledger:
                 ledger.reset(grid.account, grid.currency)
             self._say("a new period has begun; what was spent before stays in the ledger")
@@ -194,6 +241,12 @@ class Lines:
         name = self._session.answering().id
         self._session.close()
         self._say(f"grid {name} has ended; nothing of it runs or costs any more")
+
+
+def _leased(lease: Lease) -> str:
+    rate = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
+    lines = ", ".join(f"{each.count} × {each.site} {each.offer}" for each in lease.quote.lines)
+    return f"leased {lines} · {rate} · starting"
 
 
 def _unknown(name: str) -> str:

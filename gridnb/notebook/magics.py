@@ -23,6 +23,7 @@ from gridnb.notebook.session import Ask, Session
 
 if TYPE_CHECKING:
     from gridnb.grid import Grid
+    from gridnb.jobs import Job
 
 __all__ = ["GridMagics"]
 
@@ -113,8 +114,7 @@ class GridMagics(Magics):
                 return self.session.connected().quote(**self._priced(cell.ask))
             if given.explain:
                 self._explain(cell)
-            self._run(cell)
-        return None
+            return self._run(cell)
 
     def _priced(self, ask: Ask) -> dict[str, Any]:
         """What a lease for this cell would be asked for, if it had to take one."""
@@ -136,13 +136,18 @@ class GridMagics(Magics):
         found = explain(cell.body, self._shell, cell.names)
         self._shell.display_pub.publish(found._repr_mimebundle_())
 
-    def _run(self, cell: Cell) -> None:
+    def _run(self, cell: Cell) -> Job | None:
+        if cell.background:
+            from gridnb.notebook.background import run_background
+
+            return run_background(cell, self.session, self._shell)
         if cell.pieces is None:
             run_cell(cell, self.session, self._shell, self._follow)
-            return
+            return None
         from gridnb.notebook.mapping import run_map
 
         run_map(cell, self.session, self._shell, self._follow)
+        return None
 
 
 def _cell(body: str, first: str, given: argparse.Namespace) -> Cell:
@@ -163,6 +168,7 @@ def _cell(body: str, first: str, given: argparse.Namespace) -> Cell:
         retries=whole(given.retries, "--retries", 0, 0),
         keep=given.keep or replicas > 1,
         replicas=replicas,
+        background=given.background,
     )
 
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridnb.errors import BudgetError, HubError, RequestError
+from gridnb.errors import BudgetError, HubError
+from gridnb.fixed import fixed
 
 if TYPE_CHECKING:
     from gridnb.broker import Request
@@ -146,12 +147,18 @@ class Session:
         from gridnb.hub.find import hubs
 
         self._forget_lost()
+        bounds = fixed()
+        if bounds is not None:
+            catalog, budget, account = bounds.within(catalog, budget, account)
         account = account or (self.account() if self.grid is None else self.grid.account)
         if self.grid is not None:
             self._fits(self.grid, catalog, budget, account)
             self._bind(self.grid)
             return self.grid, "already connected to"
         running = [hub for hub in hubs() if hub.account == account]
+        if bounds is not None:  # it has grids of its own, which end with it
+            mine = set(bounds.noted("grid"))
+            running = [hub for hub in running if hub.id in mine]
         if running:
             grid, how = Grid.attach(running[-1]), "back on"
             try:
@@ -232,16 +239,7 @@ class Session:
         LedgerError
             If the ledger cannot be written.
         """
-        from gridnb.config import settings
-        from gridnb.ledger import Ledger
-
-        if cap.currency != grid.currency:
-            raise RequestError(
-                f"budget: {cap} cannot pay for catalog {grid.catalog.name}; "
-                f"write it in {grid.currency}"
-            )
-        with Ledger(settings().ledger) as ledger:
-            ledger.open_account(grid.account, grid.currency, cap.amount)
+        grid.set_budget(cap)
         self.left = None
 
     def close(self) -> None:
@@ -269,8 +267,8 @@ class Session:
         places = self.places(ask, say)
         return grid.seats.own(places.sites, places.lease)
 
-    def places(self, ask: Ask, say: Say) -> Places:
-        """Make sure that workers are up which meet `ask`; returns where they are."""
+    def places(self, ask: Ask, say: Say, *, wait: bool = True) -> Places:
+        """Make sure that workers are up which meet `ask`, or come; returns where they are."""
         grid, request = self.answering(), ask.parsed()
         state = grid.status()
         allowed = self._allowed(grid, request)
@@ -284,13 +282,15 @@ class Session:
             missing, fit = self._missing(request, []), []
         if missing:
             lease = self.lease({**ask.request, **missing}, state)
-            self._wait(lease, say, ask)
+            if wait:
+                self._wait(lease, say, ask)
             sites = [*lease.quote.sites, *(w["site"] for w in fit)]
             return Places(list(dict.fromkeys(sites)), lease.id if limited else None)
         sites = [w["site"] for w in fit if w["state"] == "running"]
         if not sites:
-            say("workers are starting…")
-            grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
+            if wait:
+                say("workers are starting…")
+                grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
             sites = [fit[0]["site"]]
         return Places(list(dict.fromkeys(sites)), fit[0]["lease"] if limited else None)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridnb.notebook.logbook import Logbook
 
 __all__ = ["CellSink", "HeldSink"]
 
@@ -12,19 +15,24 @@ __all__ = ["CellSink", "HeldSink"]
 class CellSink:
     """Writes into the present cell, as a plain cell would."""
 
-    def __init__(self, shell: Any) -> None:
-        self._shell = shell
+    def __init__(self, shell: Any, logbook: Logbook | None = None) -> None:
+        self._shell, self._logbook = shell, logbook
         self._last = ""
         #: The mime bundle of the value, once it was shown.
         self.shown: dict[str, Any] | None = None
 
     def stream(self, name: str, text: str) -> None:
         """Write text of ``stdout`` or ``stderr``."""
+        self._keep(op="stream", name=name, text=text)
         if name != self._last:
             # The two are buffered apart; what was written first has to be seen first.
             self.flush()
             self._last = name
         getattr(sys, name).write(text)
+
+    def _keep(self, **message: Any) -> None:
+        if self._logbook is not None:
+            self._logbook.put(message)
 
     def flush(self) -> None:
         """Let what was written be seen before what comes."""
@@ -39,14 +47,32 @@ class CellSink:
         update: bool,
     ) -> None:
         """Show a mime bundle."""
+        self._keep(op="display", data=data, metadata=metadata, transient=transient, update=update)
         self._shell.display_pub.publish(data, metadata=metadata, transient=transient, update=update)
 
     def clear(self, wait: bool) -> None:
         """Clear the cell's output."""
+        self._keep(op="clear", wait=wait)
         self._shell.display_pub.clear_output(wait)
+
+    def message(self, message: dict[str, Any]) -> None:
+        """Show a message of a job's log."""
+        match message["op"]:
+            case "stream":
+                self.stream(message["name"], message["text"])
+            case "note":
+                self.stream("stderr", message["text"] + "\n")
+            case "display":
+                keys = ("data", "metadata", "transient", "update")
+                self.display(*(message[key] for key in keys))
+            case "clear":
+                self.clear(message["wait"])
+            case "result":
+                self.result(message["data"], message["metadata"])
 
     def result(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Show the value of the last expression as this cell's ``Out``."""
+        self._keep(op="result", data=data, metadata=metadata)
         hook = self._shell.displayhook
         hook.check_for_underscore()
         hook.start_displayhook()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["block", "muted", "table", "tag", "text_table", "title"]
+__all__ = ["bar", "block", "muted", "table", "tag", "text_table", "title"]
 
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
 _SMALL = "font-size:var(--jp-ui-font-size1,13px)"
@@ -49,6 +49,17 @@ def tag(text: object, why: str = "") -> str:
 def title(text: object, *after: str) -> str:
     """Write a line above a table."""
     return f'<div style="margin:2px 0 4px"><b>{safe(text)}</b> {" ".join(after)}</div>'
+
+
+def bar(share: float) -> str:
+    """Draw how much of something is done, from 0 to 1."""
+    width = min(max(round(100 * share), 0), 100)
+    return (
+        '<span style="display:inline-block;vertical-align:middle;width:120px;height:6px;'
+        f'border-radius:3px;margin-right:8px;background:{_RULE}">'
+        f'<span style="display:block;width:{width}%;height:6px;border-radius:3px;'
+        'background:var(--jp-brand-color1,#1976d2)"></span></span>'
+    )
 
 
 def table(

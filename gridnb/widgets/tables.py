@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from gridnb.broker import Quote
     from gridnb.catalog import Catalog
 
-__all__ = ["Part", "View", "bill", "budget", "budget_text", "meter", "quote", "sites", "status"]
+__all__ = [
+    "Part",
+    "View",
+    "bill",
+    "budget",
+    "budget_text",
+    "ends",
+    "jobs",
+    "meter",
+    "quote",
+    "sites",
+    "status",
+    "tags",
+]
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,8 @@ def _part(head: str, rows: Iterable[Sequence[object]], numbers: str = "") -> Par
     return Part(head.split("|"), list(rows), frozenset(numbers.split("|")))
 
 
-def _tags(grid: dict[str, Any]) -> list[tuple[str, str]]:
+def tags(grid: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what has to stand beside amounts that are not real, and why."""
     return _simulated(grid["simulated"], Decimal(grid["time_scale"]))
 
 
@@ -174,7 +188,7 @@ def status(state: dict[str, Any]) -> View:
             ", ".join(f"{each['count']} × {each['site']}" for each in lease["lines"]),
             _money(lease["rate"], currency),
             _money(lease["spent"], currency),
-            _ends(lease),
+            ends(lease),
         )
         for lease in state["leases"]
         if lease["state"] != "ended"
@@ -190,7 +204,7 @@ def status(state: dict[str, Any]) -> View:
             _runs(state),
             _links(state),
         ],
-        _tags(grid),
+        tags(grid),
         data=state,
     )  # fmt: skip
 
@@ -224,7 +238,8 @@ def _links(state: dict[str, Any]) -> Part:
     return _part("traffic|bytes|cost", rows, "bytes|cost")
 
 
-def _ends(lease: dict[str, Any]) -> str:
+def ends(lease: dict[str, Any]) -> str:
+    """Say when or why a lease ends."""
     if lease["state"] == "ending":
         return f"ending: {lease['reason']}" if lease["reason"] else "ending"
     if lease["reason"]:
@@ -249,6 +264,28 @@ def budget_text(state: dict[str, Any]) -> list[str]:
     return [f"{spent} of {_money(money['cap'], currency)}"]
 
 
+def jobs(found: Sequence[Any]) -> View:
+    """Show jobs, the newest first."""
+    rows = [
+        (
+            job.id.partition("-")[2],
+            job.label,
+            _state(job.state, *job.done_of),
+            format_seconds(round(job.seconds, 1)),
+            ", ".join(job.sites),
+            job.charged,
+        )
+        for job in found
+    ]
+    head = "job|what|state|time|sites|cost"
+    after = [] if rows else ["none yet; `%%grid --background` makes one"]
+    return View("Jobs", after, [_part(head, rows, "time|cost")])
+
+
+def _state(state: str, finished: int, total: int) -> str:
+    return state if total == 1 else f"{state}, {finished} of {total}"
+
+
 def meter(state: dict[str, Any]) -> View:
     """Show what is spent, held and left, how fast it goes, and until when it lasts."""
     money, currency = state["budget"], state["budget"]["currency"]
@@ -270,7 +307,7 @@ def meter(state: dict[str, Any]) -> View:
         "Meter",
         budget_text(state)[-1:],
         [_part("|amount| ", rows, "amount")],
-        _tags(state["grid"]),
+        tags(state["grid"]),
         data=state,
     )
 
@@ -306,7 +343,7 @@ def budget(state: dict[str, Any]) -> View:
         f"Budget of {money['account'].rpartition('/')[2]}",
         (),
         [_part(" |amount", rows, "amount")],
-        _tags(state["grid"]),
+        tags(state["grid"]),
         data=money,
     )
 
@@ -323,7 +360,7 @@ def bill(frame: pd.DataFrame, columns: Sequence[str], grid: dict[str, Any]) -> V
     from gridnb.metering.bill import by
 
     if frame.empty:
-        return View("Bill", ["nothing was charged yet"], (), _tags(grid), data=frame)
+        return View("Bill", ["nothing was charged yet"], (), tags(grid), data=frame)
     single = frame["currency"].nunique() == 1
     if columns:
         sums = by(frame, *columns)
@@ -331,7 +368,7 @@ def bill(frame: pd.DataFrame, columns: Sequence[str], grid: dict[str, Any]) -> V
     else:
         sums = by(frame, "site", "run")
         parts = [_sums(by(frame, "site"), ["site"], single), _by_run(frame, single)]
-    return View("Bill", _totals(sums), parts, _tags(grid), data=sums)
+    return View("Bill", _totals(sums), parts, tags(grid), data=sums)
 
 
 def _sums(sums: pd.DataFrame, columns: Sequence[str], single: bool) -> Part:

@@ -1,0 +1,147 @@
+"""``--background``: a cell as a job, and ``%grid attach``, which comes back to one."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gridnb.notebook.cell import Cell, Progress, count_of, label, notes, rates
+from gridnb.notebook.footer import Footer
+from gridnb.notebook.sinks import CellSink
+from gridnb.widgets.display import show_as_rendered, shower
+
+if TYPE_CHECKING:
+    from gridnb.jobs import Job
+    from gridnb.notebook.session import Session
+
+__all__ = ["attach", "run_background"]
+
+LOOK = 0.5  # seconds after which an interrupt is noticed at the latest
+
+
+def run_background(cell: Cell, session: Session, shell: Any) -> Job:
+    """Hand a cell to the hub; the job is the cell's value, and shows itself.
+
+    Raises
+    ------
+    GridError
+        If there is no budget for workers, or something that the cell reads cannot be sent.
+    """
+    from gridnb.broker import Request
+    from gridnb.cells.pack import pack
+    from gridnb.cells.run import Run
+    from gridnb.config import settings
+
+    config = settings()
+    packed = pack(cell.body, shell.user_ns, shell=shell, without=cell.names)
+    places = session.places(cell.ask, Progress(shell, cell.quiet), wait=False)
+    grid = session.connected()
+    run = Run(
+        grid.new_run(),
+        cell.body,
+        shell.user_ns,
+        count=count_of(shell),
+        shell=shell,
+        packed=packed,
+        returns="names" if cell.pieces is None else "result",
+        first=cell.first,
+        fetch_limit=config.fetch_limit,
+        compare_limit=config.compare_limit,
+    )
+    wanted = cell.ask.request or {"cores": config.cores}
+    job = grid.start(
+        run,
+        label(run.count, cell.body),
+        kind="cell",
+        pieces=cell.pieces,
+        gather=gather(cell.sweep),
+        sites=places.sites,
+        lease=places.lease,
+        request=Request.of(**wanted).to_json(),
+        retries=cell.retries,
+        sweep=cell.sweep,
+    )
+    if cell.into:
+        shell.user_ns[cell.into] = job
+    return job
+
+
+def gather(sweep: bool) -> Any:
+    """Return what makes a table of the results of a sweep; None for other jobs."""
+    if not sweep:
+        return None
+    from gridnb.notebook.results import frame
+
+    return frame
+
+
+def attach(job: Job, session: Session, shell: Any) -> None:
+    """Show what a job has put out, and goes on to, in this cell; then bring what it made.
+
+    An interrupt ends the watching, not the job.
+
+    Raises
+    ------
+    BaseException
+        What the job raised.
+    """
+    sink = CellSink(shell)
+    try:
+        _watch(job, sink)
+    except KeyboardInterrupt:
+        short = job.id.partition("-")[2]
+        raise KeyboardInterrupt(
+            f"the job runs on; `%grid attach {short}` comes back to it, "
+            f"`%grid cancel {short}` ends it"
+        ) from None
+    error: BaseException | None = None
+    if job.kind == "here":  # its names were bound when it ran
+        sink.flush()
+        _footer(job, session, failed=job.state != "done").show(shower(shell))
+        return
+    try:
+        value = job.result()
+        if not sink.shown and value is not None:
+            sink.result(*shell.display_formatter.format(value))
+        if sink.shown:
+            sink.value(value)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        sink.flush()
+        _footer(job, session, failed=error is not None).show(shower(shell))
+        show_as_rendered(shell, error)
+
+
+def _watch(job: Job, sink: CellSink) -> None:
+    new, shown = threading.Event(), 0
+    job.on_change.append(new.set)
+    try:
+        while True:
+            over = job.done()
+            for message in job.messages[shown:]:
+                sink.message(message)
+                shown += 1
+            if over:
+                return
+            sink.flush()
+            new.wait(LOOK)
+            new.clear()
+    finally:
+        job.on_change.remove(new.set)
+
+
+def _footer(job: Job, session: Session, *, failed: bool) -> Footer:
+    cost, grid = job.cost, session.connected()
+    return Footer(
+        run=job.id,
+        rates=rates(grid),
+        sites=tuple(job.sites),
+        seconds=job.seconds,
+        cost=cost.amount,
+        exact=True,
+        left=session.left,
+        failed=failed,
+        notes=notes(job.outcome) if job.outcome is not None else [],
+    )

@@ -1,0 +1,165 @@
+"""A job that shows itself: its state, progress, output and cost, and a button that ends it.
+
+The picture is HTML that is replaced in place, so that it also stands in a saved notebook; only
+the button is a widget, and where there are none a line says what to write instead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import Any, Protocol
+
+from gridnb.units import Money, format_seconds
+from gridnb.widgets import controls, html
+from gridnb.widgets.display import shower
+from gridnb.widgets.output import render, tail
+
+__all__ = ["bundle", "show"]
+
+EVERY = 0.4  # seconds between two updates at most
+TICK = 1.0  # seconds after which the time goes on, if nothing else is new
+COSTED = 4.0  # seconds between two looks at the cost
+SETTLED = 2.6  # seconds after its end until its cost is final
+
+_DOTS = {
+    "done": "var(--jp-success-color1,#388e3c)",
+    "failed": "var(--jp-error-color1,#c62828)",
+    "lost": "var(--jp-error-color1,#c62828)",
+    "cancelled": "var(--jp-warn-color1,#f57c00)",
+}
+
+
+class Shown(Protocol):
+    """What a view needs of a job."""
+
+    id: str
+    label: str
+    messages: list[dict[str, Any]]
+    on_change: list[Any]
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def sites(self) -> list[str]: ...
+    @property
+    def done_of(self) -> tuple[int, int]: ...
+    @property
+    def cost(self) -> Money: ...
+    @property
+    def names(self) -> list[str]: ...
+    def done(self) -> bool: ...
+    def cancel(self) -> bool: ...
+
+
+def bundle(job: Shown, cost: Money | None = None) -> dict[str, str]:
+    """Return what a job is now, as text and as HTML."""
+    parts = _parts(job, job.cost if cost is None else cost)
+    text = "\n".join(x for x in (f"{job.label}: {' · '.join(parts)}", job.reason) if x)
+    mark = _DOTS.get(job.state, "var(--jp-brand-color1,#1976d2)")
+    body = f'<span style="color:{mark};font-size:.8em">●</span> <b>{html.safe(job.label)}</b>'
+    body += "".join(html.muted(f" · {part}") for part in parts)
+    finished, total = job.done_of
+    if total > 1 and job.state in ("pending", "running"):
+        body += f"<div>{html.bar(finished / total)}</div>"
+    if job.reason:
+        body += f"<div>{html.safe(job.reason)}</div>"
+    body += render(job.messages)
+    body += f"<div>{html.muted(_next(job))}</div>"
+    return {
+        "text/plain": f"{text}\n{tail(_text(job))}".rstrip(),
+        "text/html": html.block(f'<div class="gridnb-job">{body}</div>'),
+    }
+
+
+def _parts(job: Shown, cost: Money) -> list[str]:
+    finished, total = job.done_of
+    parts = [job.state, format_seconds(round(job.seconds, 1))]
+    if total > 1:
+        parts.append(f"{finished} of {total}")
+    if job.sites:
+        parts.append(", ".join(job.sites))
+    parts.append("free" if not cost.amount and job.done() else str(cost))
+    return parts
+
+
+def _text(job: Shown) -> str:
+    return "".join(m["text"] for m in job.messages if m["op"] == "stream")
+
+
+def _next(job: Shown) -> str:
+    """Say what can be done with it now."""
+    short = job.id.partition("-")[2]
+    if not job.done():
+        return f"goes on without this notebook · %grid attach {short} comes back to it"
+    if job.state == "done":
+        names = f" and {', '.join(job.names)}" if job.names else ""
+        return f"%grid attach {short} brings its output, result{names} into the notebook"
+    return f"%grid attach {short} shows all of its output"
+
+
+class _View:
+    """One picture of a job in a cell."""
+
+    def __init__(self, job: Shown, shell: Any) -> None:
+        self._job, self._id = job, uuid.uuid4().hex
+        self._show = shower(shell)
+        self._new = threading.Event()
+        self._cost, self._costed = job.cost, time.monotonic()
+        self._show(bundle(job, self._cost), self._id, False)
+        if job.done():
+            return
+        self._button = self._offer(shell)
+        job.on_change.append(self._new.set)
+        threading.Thread(target=self._follow, name=f"gridnb-view-{job.id}", daemon=True).start()
+
+    def _offer(self, shell: Any) -> Any:
+        """Show the button that ends it; None where there are no widgets."""
+        if not controls.widgets(shell):
+            return None
+        from IPython.display import display
+
+        button: Any = controls.Button(description="Cancel", layout={"width": "7em"})
+        button.on_click(self._cancel)
+        display(button, display_id=self._id + "-button")  # type: ignore[no-untyped-call]
+        return button
+
+    def _cancel(self, button: Any) -> None:
+        button.disabled, button.description = True, "Cancelling…"
+        threading.Thread(target=self._job.cancel, name="gridnb-cancel", daemon=True).start()
+
+    def _follow(self) -> None:
+        while not self._job.done():
+            self._new.wait(TICK)
+            self._new.clear()
+            self._update()
+            time.sleep(EVERY)
+        self._job.on_change.remove(self._new.set)
+        if self._button is not None:
+            # In its place a saved notebook would show that there is no such widget any more.
+            self._show({"text/plain": "", "text/html": ""}, self._id + "-button", True)
+            self._button.close()
+        self._costed = 0.0
+        self._update()
+        time.sleep(SETTLED)
+        self._costed = 0.0
+        self._update()
+
+    def _update(self) -> None:
+        if time.monotonic() - self._costed > COSTED:
+            self._cost, self._costed = self._job.cost, time.monotonic()
+        self._show(bundle(self._job, self._cost), self._id, True)
+
+
+def show(job: Shown, shell: Any) -> None:
+    """Show a job in the cell that is running, and keep the picture up to date to its end."""
+    if hasattr(shell, "kernel"):
+        _View(job, shell)
+    else:
+        # A terminal cannot replace what it has shown.
+        shell.display_pub.publish({"text/plain": bundle(job)["text/plain"]})
