@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 import os
+import sys
 import time
 import tokenize
 import traceback
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from gridnb.cells.loop import Loop
 from gridnb.cells.streams import Outbox
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Body:
         The cell's first line (the magic), which counts in line numbers.
     flags
         ``from __future__`` flags of the notebook.
+    alone
+        Whether its value is wanted alone, however the notebook shows values.
     """
 
     text: str
@@ -45,6 +48,7 @@ class Body:
     count: int = 0
     first: str = "%%grid"
     flags: int = 0
+    alone: bool = False
 
 
 @dataclass
@@ -80,7 +84,7 @@ class Executor:
     ) -> None:
         self._shell, self._outbox, self._speed = shell, outbox, speed
         self._may_interrupt = may_interrupt
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = Loop()
 
     def run(self, body: Body, module: types.ModuleType) -> Executed:
         """Run ``body`` in the namespace of ``module``; errors are part of what is returned."""
@@ -120,14 +124,20 @@ class Executor:
     def _execute(self, body: Body, space: dict[str, Any], done: Executed) -> None:
         shell = self._shell
         blank = _blank_lines(body.text)
-        code = shell.transformed(body.text)
-        head = [body.first + "\n", *["\n"] * blank]
+        # A comment, since only in text that is Python a traceback finds the ends of statements.
+        head = [f"# {body.first}\n", *["\n"] * blank]
+        try:
+            code = shell.transformed(body.text)
+        except SyntaxError as error:
+            shell.label(body.name, [*head, *body.text.splitlines(True)[blank:]], body.count)
+            _place(error, body.name, len(head))
+            raise
         shell.label(body.name, [*head, *code.splitlines(keepends=True)], body.count)
         flags = body.flags | ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         try:
             tree = compile(code, body.name, "exec", flags=flags, dont_inherit=True)
         except SyntaxError as error:
-            _shift(error, len(head))
+            _place(error, body.name, len(head))
             raise
         ast.increment_lineno(tree, len(head))
         self._statements(tree.body, body, code, space, done)
@@ -135,29 +145,34 @@ class Executor:
     def _statements(
         self, nodes: list[ast.stmt], body: Body, code: str, space: dict[str, Any], done: Executed
     ) -> None:
-        last = (
-            nodes.pop() if nodes and isinstance(nodes[-1], ast.Expr) and not _quiet(code) else None
-        )
-        for node in nodes:
+        how = "last_expr" if body.alone else self._shell.ast_node_interactivity
+        silent, shown = _split(nodes, how)
+        for node in silent:
             self._evaluate(ast.Module([node], []), "exec", body, space)
-        if isinstance(last, ast.Expr):
-            value = self._evaluate(ast.Expression(last.value), "eval", body, space)
-            if value is not None:
-                self._result(value, done)
+        quiet = _quiet(code)
+        before = sys.displayhook
+        sys.displayhook = lambda value: None if quiet else self._result(value, done)
+        try:
+            for node in shown:
+                self._evaluate(ast.Interactive([node]), "single", body, space)
+        finally:
+            sys.displayhook = before
 
-    def _evaluate(self, node: ast.mod, mode: str, body: Body, space: dict[str, Any]) -> Any:
+    def _evaluate(self, node: ast.mod, mode: str, body: Body, space: dict[str, Any]) -> None:
         flags = body.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         # typeshed knows no other nodes than modules.
         code = compile(cast(ast.Module, node), body.name, mode, flags=flags, dont_inherit=True)
         value = eval(code, space)
         if code.co_flags & inspect.CO_COROUTINE:
-            if self._loop is None or self._loop.is_closed():
-                self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-            return self._loop.run_until_complete(value)
-        return value
+            self._loop.run(value)
+
+    def waiting(self) -> list[str]:
+        """Names of asyncio tasks that go on only while a later body awaits something."""
+        return self._loop.waiting()
 
     def _result(self, value: Any, done: Executed) -> None:
+        if value is None:
+            return
         done.value, done.has = value, True
         done.data, done.metadata = self._shell.format_value(value)
         if done.data:
@@ -173,10 +188,22 @@ class Executor:
                 return shell.render_short(error)
             if isinstance(error, SyntaxError) and error.filename == body.name:
                 return shell.render_syntax(error, frames)
+            if holds_group(error):
+                # IPython has no way of its own for them.
+                return traceback.format_exception(type(error), error, frames)
             return shell.render(error, frames)
         except Exception:  # noqa: BLE001 - user classes raise what they like
             # A broken __str__ or source must not hide the error itself.
             return traceback.format_exception(type(error), error, frames)
+
+
+def holds_group(error: BaseException | None) -> bool:
+    """Whether an error is an exception group, or came up while one was handled."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return True
+        error = error.__context__
+    return False
 
 
 def _own_frames(frames: types.TracebackType | None, name: str) -> types.TracebackType | None:
@@ -213,15 +240,38 @@ def _blank_lines(text: str) -> int:
     return 0
 
 
-def _shift(error: SyntaxError, lines: int) -> None:
+def _place(error: SyntaxError, name: str, lines: int) -> None:
+    """Say where in the notebook it is: the cell's name, and its magic line counts."""
+    error.filename = name
     if error.lineno is not None:
         error.lineno += lines
     if error.end_lineno is not None:
         error.end_lineno += lines
     if len(error.args) == 2:
-        name, line, column, text, *_ = error.args[1]
-        where = (name, (line or 0) + lines, column, text, error.end_lineno, error.end_offset)
+        _, _, column, text, *_ = error.args[1]
+        where = (name, error.lineno, column, text, error.end_lineno, error.end_offset)
         error.args = (error.args[0], where)
+
+
+def _split(nodes: list[ast.stmt], how: str) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Statements that show nothing, and those that show values, as IPython's setting says."""
+    if not nodes or how == "none":
+        return nodes, []
+    if how == "all":
+        return [], nodes
+    if how == "last_expr_or_assign" and (name := _target(nodes[-1])) is not None:
+        nodes = [*nodes, ast.fix_missing_locations(ast.Expr(ast.Name(name, ast.Load())))]
+    if how == "last" or isinstance(nodes[-1], ast.Expr):
+        return nodes[:-1], nodes[-1:]
+    return nodes, []
+
+
+def _target(node: ast.stmt) -> str | None:
+    """The one name that a statement assigns."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) or len(targets) != 1:
+        return None
+    return targets[0].id if isinstance(targets[0], ast.Name) else None
 
 
 def _quiet(code: str) -> bool:

@@ -6,7 +6,6 @@ import linecache
 from collections.abc import Sequence
 from typing import Any
 
-from gridnb.cells import ambient
 from gridnb.cells.frames import Buffer
 from gridnb.cells.pack import Packed
 from gridnb.cells.pickles import BLOB, dump
@@ -42,7 +41,7 @@ def message(
         "imports": packed.imports,
         "sources": {name: source.to_json() for name, source in packed.sources.items()},
         "marks": packed.marks,
-        "ambient": ambient.here(),
+        "ambient": packed.ambient,
         "lines": packed.lines,
         "labels": _labels(run.shell, packed.lines),
         "drops": list(drops),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridnb.cells.ambient import restore
+from gridnb.cells.ambient import restore, title
 from gridnb.cells.changes import update
 from gridnb.cells.nodes import Node
 from gridnb.errors import CellError, ReturnError
@@ -49,7 +49,9 @@ class Outcome:
         Names in local modules (``helpers.LIMIT``) that were not at the site as they are here;
         that the cell changed, at the site only.
     ambient
-        Random generators as the cell left them, and its working directory, if they changed.
+        What changed around the cell: random generators, settings, its working directory.
+    told
+        More that a user should know, in a sentence each.
     unloadable
         Why some of them could not be loaded here; empty otherwise.
     threads
@@ -79,6 +81,7 @@ class Outcome:
     unloadable: str = ""
     threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
+    told: list[str] = field(default_factory=list)
     received_bytes: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -109,7 +112,8 @@ def fill(
     outcome.has, outcome.data, outcome.metadata = header["has"], header["data"], header["metadata"]
     outcome.deleted, outcome.rebound = header["deleted"], header["rebound"]
     outcome.threads = header["threads"]
-    outcome.ambient = header["ambient"]
+    outcome.ambient, outcome.altered = header["ambient"], header["altered"]
+    outcome.told += header["told"]
     outcome.unlike, outcome.kept_back = header["unlike"], header["kept_back"]
     outcome.unlooked = list(dict.fromkeys(nodes[i].name for i in header["unlooked"]))
     outcome.seconds, outcome.cpu_seconds = header["seconds"], header["cpu_seconds"]
@@ -137,7 +141,9 @@ def apply(outcome: Outcome, namespace: dict[str, Any]) -> None:
         except Exception as error:  # noqa: BLE001 - user classes raise what they like
             failed.append(f"{type(local).__name__} ({error})")
     outcome.contents.clear()
-    restore(outcome.ambient)
+    refused = [title(name) for name in restore(outcome.ambient)]
+    if refused:
+        outcome.told.append(f"changed by the cell, at the site only: {', '.join(refused)}")
     for name in outcome.deleted:
         namespace.pop(name, None)
     new = {id(old): value for old, value in outcome.replaced}

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gridnb.cells import ambient
 from gridnb.cells.arrays import Memory
 from gridnb.cells.capture import Capture, capture, global_names, hidden, submodules
 from gridnb.cells.frames import Buffer
@@ -37,6 +38,12 @@ class Packed:
     nodes
         The numbered local objects, into which changes come back.
     """
+    remotes
+        Values among them that stayed at a site: the body has to run where they are.
+    ambient
+        What the body finds around it beside its names.
+    codes
+        Compiled pieces of the body, and of the functions that travel.
 
     stream: bytes
     count: int
@@ -51,6 +58,9 @@ class Packed:
     marks: dict[str, Marks] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
 
+    remotes: list[Remote] = field(default_factory=list)
+    ambient: dict[str, str] = field(default_factory=dict)
+    codes: list[types.CodeType] = field(default_factory=list)
     @property
     def nbytes(self) -> int:
         """Bytes of the pickle and its buffers."""
@@ -126,6 +136,10 @@ class _Packing:
             marks={n: marks(sys.modules[n]) for n in sources if n in sys.modules},
             digests=[digest(part) for part in large],
         )
+            remotes=pickler.remotes,
+            # Here, since some of it belongs to the thread that asks.
+            ambient=ambient.here(),
+            codes=codes,
 
     def _closed(self) -> dict[str, Any]:
         """The captured values, and those that the functions among them read, and so on."""

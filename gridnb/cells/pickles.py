@@ -1,11 +1,11 @@
 """One pickle for everything that travels together, so that aliases hold.
 
-It differs from plain cloudpickle in five ways. A function of the notebook keeps
+It differs from plain cloudpickle in six ways. A function of the notebook keeps
 *the notebook's namespace* as its globals, instead of a copy of the few it reads:
-at a site these are the run's namespace, back in the kernel the user's. Closures
-that share a cell go on sharing it. Exceptions travel without their ``__init__``
-being called. Arrays that share memory go on sharing it. A Dask future belongs to the
-client of where it arrives.
+at a site these are the run's namespace, back in the kernel the user's. Its code keeps
+the name of its cell, for tracebacks. Closures that share a cell go on sharing it.
+Exceptions travel without their ``__init__`` being called. Arrays that share memory go on
+sharing it. A Dask future belongs to the client of where it arrives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ __all__ = ["BLOB", "CellPickler", "Context", "dump", "load", "loading"]
 #: Buffers and pickles from this size (bytes) on are sent apart, and once.
 BLOB = 64 * 1024
 
-_PIECES = cloudpickle.cloudpickle
+#: What cloudpickle writes instead of the file name of code.
+_NAMELESS = "<dynamic-code>"
 
 
 class Context(threading.local):
@@ -153,6 +154,8 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduce_file(obj)
         elif type(obj).__module__ == "distributed.client" and type(obj).__name__ == "Future":
             return adopt, (obj.key,)
+        elif isinstance(obj, types.CodeType):
+            return self._reduce_code(obj)
         elif type(obj) is functools.cached_property:
             return _make_cached, (obj.func, obj.attrname, obj.__doc__)
         elif self._memory is not None and (view := self._memory.reduce(obj)) is not None:
@@ -165,6 +168,10 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         except ValueError:
             return _make_cell, ()
         return _make_cell, (), state, None, None, _set_cell
+    def _reduce_code(self, code: types.CodeType) -> Any:
+        make, arguments = self.dispatch_table[types.CodeType](code)
+        return make, tuple(code.co_filename if a == _NAMELESS else a for a in arguments)
+
 
     def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
         if not self.owns(func.__globals__):

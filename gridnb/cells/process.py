@@ -116,6 +116,8 @@ class CellProcess:
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         if self.spec.cwd is not None:
             os.chdir(self.spec.cwd)
+        # As of a kernel, its children hear an interrupt with it.
+        os.setpgid(0, 0)
         signal.signal(signal.SIGINT, self._on_interrupt)
         threading.excepthook = self._lost_thread
         listener = listen(self.spec.host)
@@ -238,9 +240,7 @@ class CellProcess:
         if run in self._pending:
             self._stopped.add(run)
         if self._active == run:
-            main = threading.main_thread().ident
-            if main is not None:
-                signal.pthread_kill(main, signal.SIGINT)
+            os.killpg(0, signal.SIGINT)
 
 
 def main() -> None:

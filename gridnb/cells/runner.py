@@ -54,6 +54,7 @@ class Runner:
         self._keep: list[Any] = []
         self._back: Giveback | None = None
 
+        self._told: list[str] = []
     def run(self, header: dict[str, Any], parts: list[Buffer], channel: Channel) -> Answer:
         """Run what a kernel sent, and make the outcome message."""
         run = header["run"]
@@ -71,7 +72,7 @@ class Runner:
                 before, nodes = self._load(header, parts)
         except Exception as error:  # noqa: BLE001 - the kernel hears it
             return self._refusal(error, run), []
-        exits = {"exit": self._shell.exiter, "quit": self._shell.exiter}
+        exits = {"exit": self._shell.exiter, "quit": self._shell.exiter, "_dh": []}
         space.update(exits)
         space.update(dict.fromkeys(header["deletes"]))
         space.update(before)
@@ -94,7 +95,8 @@ class Runner:
             owns,
             header["fetch_limit"],
         )
-        answer, out = back.build(done, names=names, said=around.left(space))
+        said = {**around.left(space, self._told), "altered": self._store.altered(header["watch"])}
+        answer, out = back.build(done, names=names, said=said)
         # Futures among the values live on until the kernel's own client has them.
         self._keep = [space, done]
         return {**answer, "run": run}, out
@@ -143,7 +145,12 @@ class Runner:
 
     def _execute(self, header: dict[str, Any], module: types.ModuleType) -> Executed:
         body = Body(
-            header["body"], header["name"], header["labels_count"], header["first"], header["flags"]
+            header["body"],
+            header["name"],
+            header["labels_count"],
+            header["first"],
+            header["flags"],
+            alone=header["returns"] != "names",
         )
         pid = os.getpid()
         done = self._executor.run(body, module)
@@ -151,6 +158,7 @@ class Runner:
             self._descriptors.drain()
             self._outbox.close()
         return done
+            self._told = self._shell.finish() + _waiting(self._executor.waiting())
 
     def answer(self, header: dict[str, Any]) -> Answer:
         """Answer what is not a run."""
@@ -178,6 +186,28 @@ def _mentions(header: dict[str, Any]) -> list[bytes]:
 
 
 def _copies(parts: list[Buffer], readonly: list[bool]) -> list[Buffer]:
+    def _export(self, keys: list[str]) -> Answer:
+        try:
+            header, out = self._store.pack(keys)
+        except Exception as error:  # noqa: BLE001 - the kernel hears it
+            text = f"it cannot be copied to another process: {error}"
+            return {"op": "refused", "text": " ".join(text.split())}, []
+        return {**header, "op": "exported"}, out
+
+    def _import(self, header: dict[str, Any], parts: list[Buffer]) -> Answer:
+        try:
+            self._store.unpack(header, parts)
+        except Exception as error:  # noqa: BLE001 - the kernel hears it
+            text = f"it cannot be loaded at site {self._spec.site}: {error}"
+            return {"op": "refused", "text": " ".join(text.split())}, []
+        return {"op": "imported"}, []
+
+
+def _waiting(tasks: list[str]) -> list[str]:
+    if not tasks:
+        return []
+    return [f"goes on only while a later cell there awaits something: {', '.join(tasks)}"]
+
     """What was kept must not change, and what was writable must be so."""
     return [
         bytes(part) if fixed else bytearray(part)

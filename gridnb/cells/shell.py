@@ -5,10 +5,13 @@ from __future__ import annotations
 import builtins
 import getpass
 import linecache
+import os
+import subprocess
+import sys
 import traceback
 import types
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displaypub import DisplayPublisher
@@ -18,22 +21,33 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 
 from gridnb.cells.streams import Outbox
+from gridnb.cells.textwidgets import TextWidgets
 from gridnb.errors import CellError
 
 __all__ = ["CellShell", "Publisher"]
 
+#: They work on the notebook, its history or its front end.
 _AWAY = (
     "grid", "pip", "conda", "mamba", "micromamba", "uv", "who", "whos", "who_ls", "history",
     "hist", "recall", "rerun", "rep", "save", "edit", "load", "loadpy", "store", "reset",
     "reset_selective", "gui", "notebook", "pastebin", "debug", "pdb", "logstart", "logstop",
-    "connect_info", "qtconsole", "load_ext", "reload_ext", "unload_ext", "autoreload",
+    "logon", "logoff", "logstate", "connect_info", "qtconsole", "load_ext", "reload_ext",
+    "unload_ext", "autoreload", "aimport", "tb", "macro", "bookmark", "clear", "autosave",
+    "subshell", "killbgscripts",
 )  # fmt: skip
+#: They set up IPython: in a plain cell, since what they set holds at the sites, too.
+_SETTINGS = (
+    "config", "precision", "pprint", "xmode", "colors", "doctest_mode", "autocall", "automagic",
+    "autoawait", "alias", "alias_magic", "unalias", "rehashx", "code_wrap",
+)  # fmt: skip
+_INLINE = (None, "auto", "inline", "agg")
 
 
 class Publisher(DisplayPublisher):
     """Sends display data to the kernel."""
 
     outbox = AnyTrait()
+    widgets = AnyTrait()
 
     def publish(
         self,
@@ -49,9 +63,9 @@ class Publisher(DisplayPublisher):
         self.outbox.put(
             {
                 "op": "display",
-                "data": data,
+                "data": self.widgets.text(data),
                 "metadata": metadata or {},
-                "transient": transient or {},
+                "transient": self.widgets.follow(data, transient or {}),
                 "update": update,
             }
         )
@@ -80,7 +94,6 @@ class CellShell(InteractiveShell):
 
     display_pub_class = Type(Publisher)
     compiler_class = Type(_Compiler)
-    refused: ClassVar[Sequence[str]] = _AWAY
 
     @classmethod
     def start(cls, outbox: Outbox) -> CellShell:
@@ -91,19 +104,22 @@ class CellShell(InteractiveShell):
         config.HistoryManager.enabled = False
         config.HistoryManager.hist_file = ":memory:"
         shell: CellShell = cls.instance(config=config, user_module=types.ModuleType("__main__"))
-        cast(Publisher, shell.display_pub).outbox = outbox
+        publisher = cast(Publisher, shell.display_pub)
+        publisher.outbox, publisher.widgets = outbox, TextWidgets(outbox.put)
         shell._refuse_magics()
         # The formatters of a notebook, not of a terminal.
         formatter: Any = shell.display_formatter
         formatter.active_types = formatter.format_types
         builtins.input = no_input
         getpass.getpass = no_input
+        sys.breakpointhook = no_debugger
         return shell
 
     def _refuse_magics(self) -> None:
-        for name in self.refused:
-            self.register_magic_function(_away(name), "line", name)
-            self.register_magic_function(_away(name), "cell", name)
+        for name in (*_AWAY, *_SETTINGS):
+            # Not registered: a magic called `config` is what the registering class cannot hold.
+            for kind in ("line", "cell"):
+                self.magics_manager.magics[kind][name] = _away(name)
 
     def enter(self, module: types.ModuleType) -> None:
         """Make a module's namespace the user's."""
@@ -122,7 +138,12 @@ class CellShell(InteractiveShell):
         """Mime bundle and metadata of a value."""
         formatter: Any = self.display_formatter
         data, metadata = formatter.format(value)
-        return data, metadata
+        return cast(Publisher, self.display_pub).widgets.text(data), metadata
+
+    def finish(self) -> list[str]:
+        """The body has ended; returns what a user should know of what it has shown."""
+        found: list[str] = cast(Publisher, self.display_pub).widgets.finish()
+        return found
 
     def render(self, error: BaseException, frames: types.TracebackType | None) -> list[str]:
         """A traceback as a notebook shows it."""
@@ -150,9 +171,27 @@ class CellShell(InteractiveShell):
     def enable_gui(self, gui: Any = None) -> None:
         """There is no screen at a site."""
 
+    def enable_matplotlib(self, gui: Any = None) -> Any:
+        """``%matplotlib``: figures of a site are pictures."""
+        if gui not in _INLINE:
+            raise UsageError(
+                f"%matplotlib {gui} needs a screen or a widget, and a site has none; "
+                "use %matplotlib inline there"
+            )
+        return super().enable_matplotlib("inline" if gui == "auto" else gui)  # type: ignore[no-untyped-call]
+
     def system_piped(self, cmd: str) -> None:
-        """``!command``: its output comes back through the descriptors."""
-        self.system_raw(cmd)  # type: ignore[no-untyped-call]
+        """``!command``: its output comes back through the descriptors.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was interrupted; IPython would go on with the next line.
+        """
+        expand: Any = self.var_expand
+        text = expand(cmd, depth=1)
+        code = subprocess.call(text, shell=True, executable=os.environ.get("SHELL"))
+        self.user_ns["_exit_code"] = 128 - code if code > 128 else code
 
     system = system_piped
 
@@ -166,11 +205,18 @@ def no_input(*_args: object, **_named: object) -> NoReturn:
     raise CellError("input() cannot be asked for at a site; pass the value in a variable")
 
 
+def no_debugger(*_args: object, **_named: object) -> NoReturn:
+    """Stands for ``breakpoint`` at a site."""
+    raise CellError("breakpoint() cannot ask at a site; debug the cell without %%grid")
+
+
 def _away(name: str) -> Any:
+    holds = "; what it sets holds at the sites, too" if name in _SETTINGS else ""
+
     def magic(line: str, cell: str | None = None) -> NoReturn:
         raise UsageError(
             f"%{name} belongs to the notebook and not into a cell at a site; "
-            "put it into a plain cell"
+            f"put it into a plain cell{holds}"
         )
 
     return magic

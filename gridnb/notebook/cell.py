@@ -117,38 +117,74 @@ def run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer]
         If it could not run, or its outcome not come back.
     """
     with stoppable(session):
-        _run_cell(cell, session, shell, follow)
+        _Running(cell, session, shell).run(follow)
 
 
-def _run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer], None]) -> None:
-    from gridnb.cells.call import Run
-    from gridnb.cells.outcome import apply
-    from gridnb.config import settings
+class _Running:
+    """A cell from its first byte to the line under it."""
 
-    say = Progress(shell, cell.quiet)
-    seat = session.seat(cell.ask, say)
-    grid = session.connected()
-    config = settings()
-    sink = CellSink(shell)
-    run = Run(
-        grid.new_run(),
-        cell.body,
-        shell.user_ns,
-        count=count_of(shell),
-        shell=shell,
-        first=cell.first,
-        fetch_limit=config.fetch_limit,
-        compare_limit=config.compare_limit,
-    )
-    name = label(run.count, cell.body)
-    grid.client.announce(run.id, name, "running")
-    began, state, outcome = time.monotonic(), "failed", None
-    try:
-        with cancellable(grid, run.id, session):
-            outcome, seat = _run(grid, seat, run, sink, lambda: session.seat(cell.ask, say))
-        apply(outcome, shell.user_ns)
-        state = "done" if outcome.ok else "failed"
-    finally:
+    def __init__(self, cell: Cell, session: Session, shell: Any) -> None:
+        from gridnb.cells.call import Run
+        from gridnb.cells.pack import pack
+        from gridnb.config import settings
+
+        self.cell, self.session, self.shell = cell, session, shell
+        self.say = Progress(shell, cell.quiet)
+        self.keeper = Keeper(cell, session, self.say)
+        self.keeper.check()
+        packed, config = pack(cell.body, shell.user_ns, shell=shell), settings()
+        self.needs = packed.remotes
+        seat = session.seat(cell.ask, self.say, self.needs)
+        self.grid = session.connected()
+        kept = self.grid.seats.kept
+        watched = cell.retries or any(len(remote.sites) > 1 for remote in self.needs)
+        self.attempts = Attempts(cell, session, seat, self.needs, self.say)
+        self.body = Run(
+            self.grid.new_run(),
+            cell.body,
+            shell.user_ns,
+            count=count_of(shell),
+            shell=shell,
+            packed=packed,
+            first=cell.first,
+            fetch_limit=config.fetch_limit,
+            compare_limit=config.compare_limit,
+            keep=cell.keep,
+            watch=[kept.key(remote) for remote in self.needs] if watched else (),
+        )
+        self.name = label(self.body.count, cell.body)
+        self.book = Logbook(self.grid, self.body.id, self.name, cell.body)
+        self.sink = CellSink(shell, self.book)
+        self.outcome: Outcome | None = None
+
+    def run(self, follow: Callable[[Footer], None]) -> None:
+        """Run it; raises what the body raised."""
+        from gridnb.cells.outcome import apply
+
+        grid, run = self.grid, self.body
+        grid.client.announce(run.id, self.name, "running")
+        began, state = time.monotonic(), "failed"
+        try:
+            with cancellable(grid, run.id, self.session):
+                self.outcome = self.attempts.run(run, self.sink)
+            apply(self.outcome, self.shell.user_ns)
+            state = "done" if self.outcome.ok else "failed"
+        finally:
+            try:
+                self._show(time.monotonic() - began, state, follow)
+            finally:  # last, since it wakes another thread
+                grid.client.announce(run.id, self.name, state)
+        if self.outcome.error is not None:
+            show_as_rendered(self.shell, self.outcome.error)
+            raise self.outcome.error
+
+    def _show(self, seconds: float, state: str, follow: Callable[[Footer], None]) -> None:
+        """Show the value and the line; names are bound already."""
+        outcome, attempts = self.outcome, self.attempts
+        sites = list(dict.fromkeys(seat.site for seat, _ in attempts.spent))
+        cost = cost_of(self.grid, attempts.spent)
+        self.book.end(state, sites, str(cost))
+        _give(self.cell, outcome, self.sink, self.shell)
         try:
             seconds = time.monotonic() - began
             _give(cell, outcome, sink, shell)
@@ -159,49 +195,33 @@ def _run_cell(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer
                 sink.flush()
                 footer.show(shower(shell))
                 follow(footer)
-        finally:  # last, since it wakes another thread
-            grid.client.announce(run.id, name, state)
-    if outcome.error is not None:
-        if isinstance(outcome.error, SyntaxError):
-            show_as_rendered(shell, outcome.error)
-        raise outcome.error
+
+    def _keep(self, outcome: Outcome | None) -> None:
+        """Make the copies that the cell, or what it has changed, is to have."""
+        if outcome is None:
+            return
+        if self.cell.replicas > 1:
+            values = [*outcome.assigned.values(), outcome.value]
+            found = [v for v in values if type(v).__name__ == "Remote"]
+            self.keeper.replicate(found, self.cell.replicas)
+        if outcome.altered:
+            place = self.attempts.seat.connection
+            self.keeper.renew(outcome.altered, self.needs, place)
+
+    def _notes(self, outcome: Outcome | None) -> list[str]:
+        found = [*self.attempts.notes]
+        if outcome is not None:
+            found += notes(outcome, stayed=not self.cell.keep)
+            if self.cell.keep:
+                found += self.keeper.where([*outcome.assigned.items(), ("Out", outcome.value)])
+        return [*found, *self.keeper.notes]
 
 
-def _run(
-    grid: Grid, seat: Seat, run: Run, sink: CellSink, again: Callable[[], Seat]
-) -> tuple[Outcome, Seat]:
-    """Run a body once; on a seat that was lost before it began there, take another one."""
-    try:
-        return grid.seats.run(seat, run, sink), seat
-    except CellLost as error:
-        if seat.alive or not _never_began(grid, run.id):
-            raise why_lost(grid, seat, error) from error
-    seat = again()
-    return grid.seats.run(seat, run, sink), seat
-
-
-def _never_began(grid: Grid, run: str) -> bool:
-    """Whether no worker has told the hub of this run: guards report a beginning before all else."""
-    try:
-        return not grid.cluster.call("run_info", run=run)["sites"]
-    except GridError:
-        return False
-
-
-def why_lost(grid: Grid, seat: Seat, error: CellLost) -> CellLost:
-    """Add to the loss of a cell process why its worker ended, if that is the cause."""
-    try:
-        state = grid.status()
-    except GridError:
-        return error
-    worker = next((each for each in state["workers"] if each["name"] == seat.worker), None)
-    # The hub may hear of the end a little later than this connection.
-    if worker is not None and worker["state"] == "running" and worker["term_left"] > 1:
-        return error
-    leases = [each for each in state["leases"] if not worker or each["id"] == worker["lease"]]
-    reasons = [each["reason"] for each in leases if each["reason"]]
-    why = reasons[-1] if reasons else "its paid term is over"
-    return CellLost(f"{error}; worker {seat.worker} was ended: {why}")
+def cost_of(grid: Grid, spent: Iterable[tuple[Seat, float]]) -> Decimal:
+    """Return an estimate of what some seconds on seats cost."""
+    how = rates(grid)
+    costs = (how.estimate(seat.rate, seat.cores, seconds) for seat, seconds in spent)
+    return sum(costs, Decimal(0))
 
 
 def _give(cell: Cell, outcome: Outcome | None, sink: CellSink, shell: Any) -> None:
@@ -243,6 +263,7 @@ def notes(outcome: Outcome) -> list[str]:
 def warnings(outcome: Outcome) -> list[str]:
     """Say what differs from a plain cell beside its names."""
     found = []
+    found += outcome.told
     if outcome.unloadable:
         found.append(f"cannot be loaded in the notebook: {outcome.unloadable}")
     if outcome.unlike:

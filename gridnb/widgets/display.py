@@ -6,10 +6,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Show", "show_as_rendered", "shower"]
+__all__ = ["Show", "can_update", "show_as_rendered", "shower"]
 
 #: Called with a mime bundle, a display id, and whether it replaces what has this id.
 Show = Callable[[dict[str, Any], str, bool], None]
+
+
+def can_update(shell: Any) -> bool:
+    """Whether a line can be replaced where it is: in a kernel."""
+    return hasattr(shell.display_pub, "pub_socket")
 
 
 def shower(shell: Any) -> Show:
@@ -21,7 +26,7 @@ def shower(shell: Any) -> Show:
     and is left out.
     """
     publisher = shell.display_pub
-    if not hasattr(publisher, "pub_socket"):
+    if not can_update(shell):
         return lambda data, name, update: _print(publisher, data, name, update)
 
     def show(data: dict[str, Any], name: str, update: bool) -> None:
@@ -42,16 +47,29 @@ def _print(publisher: Any, data: dict[str, Any], name: str, update: bool) -> Non
         publisher.publish(data, transient={"display_id": name})
 
 
-def show_as_rendered(shell: Any, error: SyntaxError) -> None:
-    """Let this error be shown as its site rendered it; IPython does so for all but this kind."""
-    usual = shell.showsyntaxerror
+def show_as_rendered(shell: Any, error: BaseException | None) -> None:
+    """Let an error that is raised next be shown as its site rendered it.
+
+    IPython does so for all but syntax errors and exception groups.
+    """
+    lines = getattr(error, "_render_traceback_", list)()
+    if not lines or not (isinstance(error, SyntaxError) or _holds_group(error)):
+        return
+    usual = shell.showtraceback
 
     def once(*args: Any, **named: Any) -> None:
-        shell.showsyntaxerror = usual
-        if sys.exc_info()[1] is not error:
+        shell.showtraceback = usual
+        if sys.exc_info()[1] is error:
+            shell._showtraceback(type(error), error, lines)
+        else:
             usual(*args, **named)
-            return
-        lines = error._render_traceback_()  # type: ignore[attr-defined]
-        shell._showtraceback(type(error), error, lines)
 
-    shell.showsyntaxerror = once
+    shell.showtraceback = once
+
+
+def _holds_group(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return True
+        error = error.__context__
+    return False
