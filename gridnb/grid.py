@@ -158,8 +158,10 @@ class Grid:
         return self
 
     def _join(self, grid: str, address: str, directory: Path, account: str, currency: str) -> None:
+        from gridnb.cells.kept import Kept
         from gridnb.cluster.worker import security
         from gridnb.hub import certificates
+        from gridnb.hub.carrier import Carrier
         from gridnb.hub.client import GridClient, GridCluster
         from gridnb.jobs import Access, Follower
         from gridnb.seats import Seats
@@ -171,7 +173,9 @@ class Grid:
         tls = certificates.paths(directory, "client")
         self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
         self.client: GridClient = GridClient(self.cluster)
-        self.seats: Seats = Seats(self.cluster.call, self.client.id, tls)
+        self.seats: Seats = Seats(
+            self.cluster.call, self.client.id, tls, Kept(self._egress), Carrier(directory)
+        )
         self._access = Access(self.cluster.call, tls)
         self.followed = Follower(self._access)
         #: Stops a run of this process that is under way, by its id; see :meth:`cancel`.
@@ -179,6 +183,12 @@ class Grid:
         self._session = uuid.uuid4().hex[:4]
         self._numbers = itertools.count(1)
         self._closed = False
+
+    def _egress(self, place: str) -> str:
+        """Say what a site takes for bytes that leave it; nothing where it is free."""
+        site = next((each for each in self.catalog.sites if each.name == place), None)
+        price = site.rate_card.egress_gib if site is not None else None
+        return f", egress {Money(price, self.currency)} per GiB" if price else ""
 
     # buying
 

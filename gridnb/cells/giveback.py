@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+import types
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ from gridnb.cells.changes import Changes, Tracker, holds
 from gridnb.cells.execute import Executed
 from gridnb.cells.frames import Buffer
 from gridnb.cells.nodes import kind_of, walk
-from gridnb.cells.pickles import dump
+from gridnb.cells.pickles import BLOB, dump
+from gridnb.cells.store import Store
 
-__all__ = ["Giveback", "Store"]
+__all__ = ["Giveback"]
 
 _OWN = frozenset(
     {
@@ -24,39 +25,15 @@ _OWN = frozenset(
 )  # fmt: skip
 
 
-class Store:
-    """Values that stay in this process, by key."""
+#: What comes back also when the rest is kept.
+_CODE = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType)
 
-    def __init__(self, prefix: str) -> None:
-        self._values: dict[str, Any] = {}
-        self._keys = (f"{prefix}:{number}" for number in itertools.count(1))
 
-    def put(self, value: Any) -> str:
-        """Keep a value; the same one keeps its key."""
-        for key, kept in self._values.items():
-            if kept is value:
-                return key
-        key = next(self._keys)
-        self._values[key] = value
-        return key
+class _Stand:
+    """Stands in the pickle for a value that is kept: one itself may be as common as 1."""
 
-    def get(self, key: str) -> Any:
-        """Find a value again; LookupError if it is not here."""
-        try:
-            return self._values[key]
-        except KeyError:
-            raise LookupError(
-                "a captured value stayed in another cell process; bring it here with .fetch() first"
-            ) from None
-
-    def drop(self, keys: Iterable[str]) -> None:
-        """Forget values that the kernel has forgotten."""
-        for key in keys:
-            self._values.pop(key, None)
-
-    def known(self) -> dict[int, object]:
-        """Keys by ``id`` of the value."""
-        return {id(value): key for key, value in self._values.items()}
+    def __init__(self, key: str) -> None:
+        self.key = key
 
 
 @dataclass
@@ -71,11 +48,13 @@ class Giveback:
     store: Store
     owns: Callable[[dict[str, Any]], bool]
     limit: int
+    keep: bool = False
     remotes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _payload: dict[str, Any] = field(default_factory=dict, init=False)
     _header: dict[str, Any] = field(default_factory=dict, init=False)
     _nodes: dict[int, int] = field(default_factory=dict, init=False)
     _memory: Memory | None = field(default=None, init=False)
+    _stands: dict[int, _Stand] = field(default_factory=dict, init=False)
 
     def build(
         self, done: Executed, *, names: bool, said: dict[str, Any]
@@ -94,9 +73,12 @@ class Giveback:
         }
         known = {id(node): i for i, node in enumerate(self.tracker.nodes)}
         self._nodes = {key: i for key, i in known.items() if key not in replaced}
+        if self.keep:
+            self._keep_all()
         self._header = {
             "op": "outcome",
             "again": False,
+            "names": [n for n, v in assigned.items() if not isinstance(v, _CODE)],
             "deleted": deleted,
             "rebound": sorted({n for n in assigned if n in self.before and self._is(n)}),
             "unlooked": changes.unlooked,
@@ -105,6 +87,32 @@ class Giveback:
             **said,
         }
         return self._message()
+
+    def _keep_all(self) -> None:
+        """Let the result and what was assigned stay here, whatever their size.
+
+        Code comes back as always, and so does what the notebook has already.
+        """
+        assigned = self._payload["assigned"]
+        self._payload["assigned"] = {n: self._stand(value) for n, value in assigned.items()}
+        self._payload["result"] = tuple(self._stand(v) for v in self._payload["result"])
+
+    def _stand(self, value: Any) -> Any:
+        if value is None or isinstance(value, _CODE) or id(value) in self._nodes:
+            return value
+        nbytes = self._size(value)
+        key = self.store.put(value, nbytes, shared=nbytes is None or nbytes >= BLOB)
+        self.remotes[key] = self.store.info(key)
+        stand = _Stand(key)
+        self._stands[id(stand)] = stand
+        return stand
+
+    def _size(self, value: Any) -> int | None:
+        try:
+            stream, buffers, _ = dump([value], owns=self.owns)
+        except Exception:  # noqa: BLE001 - user classes raise what they like
+            return None
+        return _total(stream, buffers)
 
     def _message(self) -> tuple[dict[str, Any], list[Buffer]]:
         stream, buffers = self._dump()
@@ -170,7 +178,8 @@ class Giveback:
         return stream, buffers
 
     def _attempt(self, value: Any) -> tuple[bytes, list[memoryview]]:
-        known = {**self._nodes, **self.store.known()}
+        stands = {number: stand.key for number, stand in self._stands.items()}
+        known = {**self._nodes, **self.store.known(), **stands}
         stream, buffers, _ = dump([value], owns=self.owns, known=known, memory=self._memory)
         return stream, buffers
 
@@ -222,16 +231,8 @@ class Giveback:
             self._stay(value, size)
 
     def _stay(self, value: Any, size: int | None) -> None:
-        key = self.store.put(value)
-        try:
-            text = " ".join(repr(value).split())
-        except Exception as error:  # noqa: BLE001 - as above
-            text = f"repr failed: {error}"
-        self.remotes[key] = {
-            "nbytes": size,
-            "kind": type(value).__name__,
-            "text": text if len(text) <= 200 else text[:197] + "...",
-        }
+        key = self.store.put(value, size)
+        self.remotes[key] = self.store.info(key)
 
 
 def _total(stream: bytes, buffers: Sequence[memoryview]) -> int:

@@ -26,7 +26,7 @@ class Line:
     """
 
     def __init__(self, address: str, tls: TlsFiles) -> None:
-        self.address = address
+        self.address, self._tls = address, tls
         self.channel = connect(address, tls)
         self.wake, self._wake_write = os.pipe()
         for descriptor in (self.wake, self._wake_write):
@@ -35,6 +35,11 @@ class Line:
     def fileno(self) -> int:
         """Descriptor of the connection, -1 when it is closed."""
         return self.channel.fileno()
+
+    def reconnect(self) -> None:
+        """Begin anew with the same process, which drops what it was about to say."""
+        self.channel.close()
+        self.channel = connect(self.address, self._tls)
 
     def close(self) -> None:
         """Close it; a run that is under way is interrupted."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from gridnb.cells.frames import Buffer
+from gridnb.cells.kept import Kept, Place
 from gridnb.cells.pickles import load, loading
 from gridnb.cells.remote import Remote
 
@@ -16,15 +16,13 @@ __all__ = ["Loader"]
 class Loader:
     """Makes values of one cell process, and a :class:`Remote` for each that stayed there.
 
-    `fetch` brings a value here by its key.
+    `kept` knows the values that stayed anywhere; `place` is where those of this process are.
     """
 
-    def __init__(self, site: str, fetch: Callable[[str], Any]) -> None:
-        self.site = site
+    def __init__(self, place: Place, kept: Kept | None = None) -> None:
         self.space: dict[str, Any] = {}
-        self._fetch = fetch
-        self._remotes: weakref.WeakValueDictionary[str, Remote] = weakref.WeakValueDictionary()
-        self._drops: list[str] = []
+        self.kept = Kept() if kept is None else kept
+        self._place = place
 
     def load(
         self,
@@ -36,12 +34,7 @@ class Loader:
         """Load a value whose functions belong to `space` and whose references are `nodes`."""
 
         def remote(key: str) -> Remote:
-            found = self._remotes.get(key)
-            if found is None:
-                found = Remote(key, self.site, fetch=self._fetch, **remotes[key])
-                self._remotes[key] = found
-                weakref.finalize(found, self._drops.append, key)
-            return found
+            return self.kept.remote(key, self._place, remotes.get(key))
 
         def known(pid: Any) -> Any:
             return remote(pid) if isinstance(pid, str) else nodes and nodes(pid)
@@ -51,8 +44,3 @@ class Loader:
         ]
         with loading(self.space, remote):
             return load(parts[0], buffers, 1, known=known)[0]
-
-    def take_drops(self) -> list[str]:
-        """Keys of remotes that nobody here holds any more."""
-        drops, self._drops[:] = self._drops[:], []
-        return drops

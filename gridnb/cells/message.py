@@ -37,6 +37,8 @@ def message(
         "returns": run.returns,
         "fetch_limit": run.fetch_limit,
         "compare_limit": run.compare_limit,
+        "keep": run.keep,
+        "watch": list(run.watch),
         "deletes": packed.deletes,
         "imports": packed.imports,
         "sources": {name: source.to_json() for name, source in packed.sources.items()},

@@ -48,6 +48,8 @@ class Outcome:
     unlike, kept_back
         Names in local modules (``helpers.LIMIT``) that were not at the site as they are here;
         that the cell changed, at the site only.
+    altered
+        Keys of kept values that the cell changed, of those that were watched.
     ambient
         What changed around the cell: random generators, settings, its working directory.
     told
@@ -77,11 +79,12 @@ class Outcome:
     unlooked: list[str] = field(default_factory=list)
     unlike: list[str] = field(default_factory=list)
     kept_back: list[str] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
     ambient: dict[str, str] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     unloadable: str = ""
     threads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
-    told: list[str] = field(default_factory=list)
     received_bytes: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0

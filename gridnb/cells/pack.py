@@ -20,6 +20,7 @@ from gridnb.cells.marks import Marks, marks
 from gridnb.cells.modules import Source, local_sources
 from gridnb.cells.nodes import Node, walk
 from gridnb.cells.pickles import BLOB, Buffers, CellPickler, dump
+from gridnb.cells.remote import Remote
 from gridnb.errors import CaptureError
 
 __all__ = ["Packed", "digest", "pack"]
@@ -37,13 +38,13 @@ class Packed:
         What the local modules among them are like here.
     nodes
         The numbered local objects, into which changes come back.
-    """
     remotes
         Values among them that stayed at a site: the body has to run where they are.
     ambient
         What the body finds around it beside its names.
     codes
         Compiled pieces of the body, and of the functions that travel.
+    """
 
     stream: bytes
     count: int
@@ -57,10 +58,10 @@ class Packed:
     sources: dict[str, Source] = field(default_factory=dict)
     marks: dict[str, Marks] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
-
     remotes: list[Remote] = field(default_factory=list)
     ambient: dict[str, str] = field(default_factory=dict)
     codes: list[types.CodeType] = field(default_factory=list)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the pickle and its buffers."""
@@ -135,11 +136,11 @@ class _Packing:
             sources=sources,
             marks={n: marks(sys.modules[n]) for n in sources if n in sys.modules},
             digests=[digest(part) for part in large],
-        )
             remotes=pickler.remotes,
             # Here, since some of it belongs to the thread that asks.
             ambient=ambient.here(),
             codes=codes,
+        )
 
     def _closed(self) -> dict[str, Any]:
         """The captured values, and those that the functions among them read, and so on."""

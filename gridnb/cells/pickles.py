@@ -27,6 +27,7 @@ from gridnb.cells.capture import global_names
 from gridnb.cells.dask import adopt
 from gridnb.cells.files import reduce_file
 from gridnb.cells.frames import Buffer
+from gridnb.cells.remote import Remote
 
 __all__ = ["BLOB", "CellPickler", "Context", "dump", "load", "loading"]
 
@@ -117,6 +118,8 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         Code of these functions.
     modules
         Names of modules that classes, functions and modules so far come from.
+    remotes
+        Values so far that stayed at a site.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.names: set[str] = set()
         self.codes: list[types.CodeType] = []
         self.modules: set[str] = set()
+        self.remotes: list[Remote] = []
         self._memory = memory
         if known is not None:
             # Only where needed: pickle calls it for every single object.
@@ -146,21 +150,27 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.modules.add(obj.__name__)
         elif isinstance(obj, type | types.FunctionType):
             self.modules.add(getattr(obj, "__module__", None) or "")
+        elif type(obj) is Remote:
+            self.remotes.append(obj)
         elif isinstance(obj, BaseException):
             return _reduce_exception(obj)
+        elif isinstance(obj, types.CodeType):
+            return self._reduce_code(obj)
         elif obj is dataclasses.MISSING:
             return "MISSING"
         elif isinstance(obj, io.IOBase):
             return reduce_file(obj)
         elif type(obj).__module__ == "distributed.client" and type(obj).__name__ == "Future":
             return adopt, (obj.key,)
-        elif isinstance(obj, types.CodeType):
-            return self._reduce_code(obj)
         elif type(obj) is functools.cached_property:
             return _make_cached, (obj.func, obj.attrname, obj.__doc__)
         elif self._memory is not None and (view := self._memory.reduce(obj)) is not None:
             return view
         return super().reducer_override(obj)
+
+    def _reduce_code(self, code: types.CodeType) -> Any:
+        make, arguments = self.dispatch_table[types.CodeType](code)
+        return make, tuple(code.co_filename if a == _NAMELESS else a for a in arguments)
 
     def _reduce_cell(self, cell: types.CellType) -> Any:
         try:
@@ -168,10 +178,6 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         except ValueError:
             return _make_cell, ()
         return _make_cell, (), state, None, None, _set_cell
-    def _reduce_code(self, code: types.CodeType) -> Any:
-        make, arguments = self.dispatch_table[types.CodeType](code)
-        return make, tuple(code.co_filename if a == _NAMELESS else a for a in arguments)
-
 
     def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
         if not self.owns(func.__globals__):

@@ -148,7 +148,7 @@ class CellProcess:
         self, runner: Any, channel: Channel, header: dict[str, Any], parts: list[Buffer]
     ) -> None:
         if header["op"] != "run":
-            answer, out = runner.answer(header)
+            answer, out = runner.answer(header, parts)
         else:
             run = header["run"]
             self._active = run

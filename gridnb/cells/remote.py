@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from gridnb.errors import ReturnError
+from gridnb.errors import CellLost, ReturnError
 from gridnb.units import format_bytes
 
-__all__ = ["Remote"]
+if TYPE_CHECKING:
+    from gridnb.cells.kept import Kept
+
+__all__ = ["NotHere", "Remote"]
+
+
+class NotHere(ReturnError, TypeError, AttributeError):
+    """Something was tried with a value that stayed at a site: it has to be fetched first."""
 
 
 class Remote:
     """Stands for a value that stayed in a cell process: too large, or it cannot be pickled.
 
-    A later ``%%grid`` cell in the same process sees the value itself; :meth:`fetch` brings it
+    A later ``%%grid`` cell sees the value itself, and runs where it is; :meth:`fetch` brings it
     here. Anything else that is tried with it is a :class:`~gridnb.errors.ReturnError`.
 
     Attributes
     ----------
-    site
-        Name of the site.
     nbytes
         Size of its pickle in bytes, or None when it has none.
     """
 
-    def __init__(
-        self,
-        key: str,
-        site: str,
-        *,
-        nbytes: int | None,
-        kind: str,
-        text: str,
-        fetch: Callable[[str], Any],
-    ) -> None:
-        self._key, self.site, self.nbytes = key, site, nbytes
-        self._kind, self._text, self._fetch = kind, text, fetch
+    def __init__(self, key: str, kept: Kept, *, nbytes: int | None, kind: str, text: str) -> None:
+        self._key, self._kept, self.nbytes = key, kept, nbytes
+        self._kind, self._text = kind, text
+        self._were = self.sites
+
+    @property
+    def sites(self) -> list[str]:
+        """Where it is held now; empty when it is lost."""
+        return list(dict.fromkeys(place.site for place in self._kept.places(self._key)))
+
+    @property
+    def site(self) -> str:
+        """The first of its sites, or the one that it was lost at."""
+        self._were = self.sites or self._were
+        return self._were[0]
 
     def fetch(self) -> Any:
         """Bring the value here, whatever its size.
@@ -46,13 +54,26 @@ class Remote:
         ReturnError
             If it cannot be pickled.
         CellLost
-            If the process that held it has ended.
+            If all processes that held it have ended.
         """
-        return self._fetch(self._key)
+        for place in self._kept.places(self._key):
+            with suppress(CellLost):  # another place may have it
+                return place.fetch(self._key)
+        raise self.lost()
+
+    def lost(self) -> CellLost:
+        """Return the error that says where it was and what to do."""
+        return CellLost(
+            f"this {self._kind} was kept at {', '.join(self._were)}, and the process that held it "
+            "has ended; run the cell again that made it (--replicas 2 keeps results at two sites)"
+        )
 
     def __repr__(self) -> str:
         size = "cannot be pickled" if self.nbytes is None else format_bytes(self.nbytes)
-        return f"<Remote {self._kind} at site {self.site}, {size}: {self._text}>"
+        self._were = self.sites or self._were
+        where = f"at {', '.join(self._were)}" if self.sites else f"lost at {', '.join(self._were)}"
+        price = "" if self.nbytes is None else self._kept.price(self._were[0])
+        return f"<Remote {self._kind} {where}, {size}{price}: {self._text}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         from gridnb.cells.pickles import find_remote
@@ -60,7 +81,7 @@ class Remote:
         return find_remote, (self._key,)
 
     def _refuse(self, *_args: object, **_named: object) -> NoReturn:
-        raise ReturnError(
+        raise NotHere(
             f"this {self._kind} stayed at site {self.site}; use it in a %%grid cell there"
             + (", or bring it here with .fetch()" if self.nbytes is not None else "")
         )

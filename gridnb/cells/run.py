@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,6 +55,10 @@ class Run:
         ``names``: everything that the cell assigns and changes; ``result``: its value only.
     fetch_limit, compare_limit
         In bytes.
+    keep
+        Whether the result and what is assigned stay at the site.
+    watch
+        Keys of kept values; the outcome says which of them the body has changed.
     first
         The cell's first line.
     patience
@@ -73,6 +77,8 @@ class Run:
     returns: str = "names"
     fetch_limit: int = LIMIT
     compare_limit: int = LIMIT
+    keep: bool = False
+    watch: Sequence[str] = ()
     first: str = "%%grid"
     patience: float = 1.0
     on_stuck: Callable[[], object] = lambda: None

@@ -15,11 +15,12 @@ from gridnb.cells.changes import Tracker
 from gridnb.cells.dask import CellDask
 from gridnb.cells.execute import Body, Executed, Executor
 from gridnb.cells.frames import Buffer, Channel
-from gridnb.cells.giveback import Giveback, Store
+from gridnb.cells.giveback import Giveback
 from gridnb.cells.modules import Finder, Source
 from gridnb.cells.pickles import dump, load, loading
 from gridnb.cells.shell import CellShell
 from gridnb.cells.spec import CellSpec
+from gridnb.cells.store import Store
 from gridnb.cells.streams import Descriptors, Outbox, Stream
 from gridnb.cells.surroundings import Surroundings
 from gridnb.errors import CellError
@@ -53,8 +54,8 @@ class Runner:
         self._dask.start()
         self._keep: list[Any] = []
         self._back: Giveback | None = None
-
         self._told: list[str] = []
+
     def run(self, header: dict[str, Any], parts: list[Buffer], channel: Channel) -> Answer:
         """Run what a kernel sent, and make the outcome message."""
         run = header["run"]
@@ -80,6 +81,7 @@ class Runner:
         tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
         self._outbox.open(lambda message: channel.send({**message, "run": run}))
         around = Surroundings(header, self._finder)
+        self._store.watch(header["watch"])
         done = self._execute(header, module)
         if isinstance(done.error, KeyboardInterrupt):
             self._dask.cancel()
@@ -94,6 +96,7 @@ class Runner:
             self._store,
             owns,
             header["fetch_limit"],
+            header["keep"],
         )
         said = {**around.left(space, self._told), "altered": self._store.altered(header["watch"])}
         answer, out = back.build(done, names=names, said=said)
@@ -155,15 +158,19 @@ class Runner:
         pid = os.getpid()
         done = self._executor.run(body, module)
         if os.getpid() == pid:
+            self._told = self._shell.finish() + _waiting(self._executor.waiting())
             self._descriptors.drain()
             self._outbox.close()
         return done
-            self._told = self._shell.finish() + _waiting(self._executor.waiting())
 
-    def answer(self, header: dict[str, Any]) -> Answer:
+    def answer(self, header: dict[str, Any], parts: list[Buffer]) -> Answer:
         """Answer what is not a run."""
         if header["op"] == "fetch":
             return self._fetch(header["key"])
+        if header["op"] == "export":
+            return self._export(header["keys"])
+        if header["op"] == "import":
+            return self._import(header, parts)
         if header["op"] in ("apart", "again") and self._back is not None:
             back = self._back
             answer, out = back.apart() if header["op"] == "apart" else back.again(header["stay"])
@@ -179,13 +186,6 @@ class Runner:
         readonly = [view.readonly for view in buffers]
         return {"op": "fetched", "readonly": readonly}, [stream, *buffers]
 
-
-def _mentions(header: dict[str, Any]) -> list[bytes]:
-    """Texts other than the body's in which Dask may be named."""
-    return [source["text"].encode() for source in header["sources"].values()]
-
-
-def _copies(parts: list[Buffer], readonly: list[bool]) -> list[Buffer]:
     def _export(self, keys: list[str]) -> Answer:
         try:
             header, out = self._store.pack(keys)
@@ -208,6 +208,13 @@ def _waiting(tasks: list[str]) -> list[str]:
         return []
     return [f"goes on only while a later cell there awaits something: {', '.join(tasks)}"]
 
+
+def _mentions(header: dict[str, Any]) -> list[bytes]:
+    """Texts other than the body's in which Dask may be named."""
+    return [source["text"].encode() for source in header["sources"].values()]
+
+
+def _copies(parts: list[Buffer], readonly: list[bool]) -> list[Buffer]:
     """What was kept must not change, and what was writable must be so."""
     return [
         bytes(part) if fixed else bytearray(part)

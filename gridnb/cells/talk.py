@@ -35,9 +35,7 @@ class Talk:
     def begin(self) -> None:
         """Send the run."""
         line = self.connection
-        header, inline = message(
-            self.run, self.packed, code_name(self.run), line.loader.take_drops()
-        )
+        header, inline = message(self.run, self.packed, code_name(self.run), line.take_drops())
         line.channel.send(header, inline)
         self.outcome.sent_bytes += sum(len(part) for part in inline)
 

@@ -216,9 +216,12 @@ class Calls:
         sites: list[str] | None = None,
         lease: str | None = None,
         extra: bool = False,
+        avoid: list[str] | None = None,
     ) -> dict[str, Any]:
         """Lend a cell process."""
-        return await self.seats.take(client, sites=sites or [], lease=lease, extra=extra)
+        return await self.seats.take(
+            client, sites=sites or [], lease=lease, extra=extra, avoid=avoid or []
+        )
 
     async def unseat(self, client: str, seat: int) -> dict[str, Any]:
         """Give a cell process back."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +52,19 @@ class Seats:
         hub.on_event.append(self._event)
 
     async def take(
-        self, client: str, *, sites: list[str], lease: str | None, extra: bool
+        self,
+        client: str,
+        *,
+        sites: list[str],
+        lease: str | None,
+        extra: bool,
+        avoid: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Lend a seat at the worker with the most room.
 
         A client's own seat is always granted; `extra` ones only while there are cores
-        without a seat, else the answer is ``{"busy": True}``.
+        without a seat, else the answer is ``{"busy": True}``. Workers to `avoid` come last, and
+        before them others at their sites.
 
         Raises
         ------
@@ -68,7 +76,8 @@ class Seats:
             usable = [slot for slot in usable if self._lent(slot) < slot.cores]
             if not usable:
                 return {"busy": True}
-        slot = min(usable, key=self._load)
+        shunned = {slot.site.name for slot in self.hub.slots.values() if slot.name in avoid}
+        slot = min(usable, key=lambda s: (s.name in avoid, s.site.name in shunned, *self._load(s)))
         there = (s for s in self.seats.values() if s.slot is slot and not s.dying)
         seat = next((s for s in there if s.client is None), None) or self._start(slot)
         seat.client, seat.extra, seat.taken = client, extra, clock()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gridnb.notebook.cell import Cell, Progress, count_of, label, notes, rates
+from gridnb.notebook.cell import Cell, count_of, label, notes, rates
 from gridnb.notebook.footer import Footer
+from gridnb.notebook.progress import Progress
 from gridnb.notebook.sinks import CellSink
 from gridnb.widgets.display import show_as_rendered, shower
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.errors import CellLost, GridError
+from gridnb.notebook.attempts import Attempts
 from gridnb.notebook.current import cancellable, stoppable
 from gridnb.notebook.footer import Footer, Rates
+from gridnb.notebook.keeping import Keeper
+from gridnb.notebook.logbook import Logbook
+from gridnb.notebook.progress import Progress
+from gridnb.notebook.results import some
 from gridnb.notebook.sinks import CellSink
-from gridnb.widgets import html
 from gridnb.widgets.display import show_as_rendered, shower
 
 if TYPE_CHECKING:
-    from gridnb.cells.call import Run
     from gridnb.cells.outcome import Outcome
     from gridnb.grid import Grid
     from gridnb.notebook.session import Ask, Session
     from gridnb.seats import Seat
 
-__all__ = ["Cell", "Progress", "count_of", "label", "notes", "rates", "warnings", "why_lost"]
+__all__ = ["Cell", "cost_of", "count_of", "label", "notes", "rates", "run_cell", "warnings"]
 
 
 @dataclass
@@ -68,23 +70,6 @@ class Cell:
     keep: bool = False
     replicas: int = 1
     background: bool = False
-
-
-class Progress:
-    """One line that says what is going on, in its place in the cell."""
-
-    def __init__(self, shell: Any, quiet: bool) -> None:
-        self._show = shower(shell)
-        self._quiet = quiet
-        self._id: str | None = None
-
-    def __call__(self, text: str, markup: str | None = None) -> None:
-        """Show a line, or replace it."""
-        if self._quiet:
-            return
-        update, self._id = self._id is not None, self._id or uuid.uuid4().hex
-        data = {"text/plain": text, "text/html": html.block(markup or html.muted(text))}
-        self._show(data, self._id, update)
 
 
 def rates(grid: Grid) -> Rates:
@@ -186,14 +171,24 @@ class _Running:
         self.book.end(state, sites, str(cost))
         _give(self.cell, outcome, self.sink, self.shell)
         try:
-            seconds = time.monotonic() - began
-            _give(cell, outcome, sink, shell)
-            if not cell.quiet:
-                footer = _footer(run.id, rates(grid), seat, seconds, session)
-                footer.failed = state == "failed"
-                footer.notes = notes(outcome) if outcome is not None else []
-                sink.flush()
-                footer.show(shower(shell))
+            self._keep(outcome)
+        finally:
+            if not self.cell.quiet:
+                footer = Footer(
+                    run=self.body.id,
+                    rates=rates(self.grid),
+                    sites=tuple(sites or [attempts.seat.site]),
+                    seconds=seconds,
+                    cost=cost,
+                    left=self.session.left,
+                    failed=state == "failed",
+                    notes=self._notes(outcome),
+                )
+                self.sink.flush()
+                if self.sink.used:
+                    footer.show(shower(self.shell))
+                else:
+                    self.say.settle(footer)
                 follow(footer)
 
     def _keep(self, outcome: Outcome | None) -> None:
@@ -234,23 +229,12 @@ def _give(cell: Cell, outcome: Outcome | None, sink: CellSink, shell: Any) -> No
         shell.user_ns[cell.into] = outcome.value
 
 
-def _footer(run: str, how: Rates, seat: Seat, seconds: float, session: Session) -> Footer:
-    return Footer(
-        run=run,
-        rates=how,
-        sites=(seat.site,),
-        seconds=seconds,
-        cost=how.estimate(seat.rate, seat.cores, seconds),
-        left=session.left,
-    )
-
-
-def notes(outcome: Outcome) -> list[str]:
-    """Say what happened to names that a user would not expect."""
+def notes(outcome: Outcome, *, stayed: bool = True) -> list[str]:
+    """Say what happened to names that a user would not expect; with `stayed` what stayed."""
     found = []
     if outcome.rebound:
         found.append(f"rebound to new objects: {', '.join(outcome.rebound)}")
-    if outcome.remote:
+    if outcome.remote and stayed:
         values = [*outcome.assigned.values(), outcome.value]
         fetch = any(getattr(v, "nbytes", None) for v in values if type(v).__name__ == "Remote")
         how = "use it in %%grid, or .fetch() it" if fetch else "use it in %%grid"
@@ -263,26 +247,21 @@ def notes(outcome: Outcome) -> list[str]:
 def warnings(outcome: Outcome) -> list[str]:
     """Say what differs from a plain cell beside its names."""
     found = []
-    found += outcome.told
     if outcome.unloadable:
         found.append(f"cannot be loaded in the notebook: {outcome.unloadable}")
     if outcome.unlike:
         found.append(
-            f"not at the site as it is here: {_some(outcome.unlike)} (local modules travel as "
+            f"not at the site as it is here: {some(outcome.unlike)} (local modules travel as "
             "files, without what has changed in them since; pass such values in variables)"
         )
     if "cwd" in outcome.ambient:
         found.append("the working directory was changed at the site only")
     if outcome.kept_back:
-        found.append(f"changed at the site only: {_some(outcome.kept_back)}")
+        found.append(f"changed at the site only: {some(outcome.kept_back)}")
     if outcome.threads:
         found.append(
-            f"goes on at the site: {_some(outcome.threads)} (what it changes stays there; "
+            f"goes on at the site: {some(outcome.threads)} (what it changes stays there; "
             "what it prints comes with the next cell there)"
         )
+    found += outcome.told
     return found
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more

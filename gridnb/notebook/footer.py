@@ -123,10 +123,11 @@ class Footer:
         """Both forms."""
         return {"text/plain": self.text(), "text/html": self.html()}
 
-    def show(self, show: Show) -> None:
-        """Show it under the cell that is running."""
+    def show(self, show: Show, instead: str | None = None) -> None:
+        """Show it under the cell that is running, or in place of the display with this id."""
         self._show = show
-        show(self.bundle(), self.id, False)
+        self.id = instead or self.id
+        show(self.bundle(), self.id, instead is not None)
 
     def update(self) -> None:
         """Show it anew, where it is."""

@@ -12,13 +12,14 @@ from IPython.core.magic_arguments import kwds, magic_arguments
 from gridnb.errors import RequestError
 from gridnb.notebook import lines
 from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, whole, with_options
-from gridnb.notebook.cell import Cell, Progress, run_cell
+from gridnb.notebook.cell import Cell, run_cell
 from gridnb.notebook.complete import matcher
 from gridnb.notebook.countdown import Countdown
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.oneline import in_one_line
 from gridnb.notebook.pieces import take_pieces
 from gridnb.notebook.plain import PlainCells
+from gridnb.notebook.progress import Progress
 from gridnb.notebook.session import Ask, Session
 
 if TYPE_CHECKING:

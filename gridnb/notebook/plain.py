@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gridnb.notebook.cell import Progress, count_of, label, rates
+from gridnb.notebook.cell import count_of, label, rates
 from gridnb.notebook.footer import Footer
+from gridnb.notebook.progress import Progress
 from gridnb.notebook.session import Ask
 from gridnb.widgets.display import shower
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +13,16 @@ from gridnb.errors import BudgetError, HubError
 from gridnb.fixed import fixed
 
 if TYPE_CHECKING:
-    from gridnb.broker import Request
+    from gridnb.broker import Quote, Request
+    from gridnb.cells.remote import Remote
     from gridnb.grid import Grid, Lease
     from gridnb.seats import Seat
     from gridnb.units import Money
 
-__all__ = ["Ask", "Places", "Session"]
+__all__ = ["Ask", "Places", "Say", "Session"]
+
+#: How much of its deadline a cell has to find in a lease that is there already.
+IN_TIME = 0.8
 
 #: Called with what is going on, for the user to read.
 Say = Callable[[str], None]
@@ -251,10 +255,18 @@ class Session:
 
     # a place for a cell
 
-    def seat(self, ask: Ask, say: Say) -> Seat:
+    def seat(
+        self,
+        ask: Ask,
+        say: Say,
+        needs: Sequence[Remote] = (),
+        avoid: Sequence[str] = (),
+    ) -> Seat:
         """Return the notebook's seat where `ask` is met; takes a lease when there is none.
 
-        A bare cell with its seat at hand asks the hub nothing.
+        It is where the kept values are that are needed, as far as that goes, and not at the
+        workers to `avoid` if there are others. A bare cell with its seat at hand asks the hub
+        nothing.
 
         Raises
         ------
@@ -262,10 +274,24 @@ class Session:
             If there is no budget for a lease, or no site can meet what is asked.
         """
         grid = self.connected()
-        if ask.bare and (ready := grid.seats.ready()) is not None:
+        if ask.bare and not avoid and (ready := grid.seats.ready(needs)) is not None:
             return ready
+        if (lost := grid.seats.kept.lost(needs)) is not None:
+            raise lost.lost()
         places = self.places(ask, say)
-        return grid.seats.own(places.sites, places.lease)
+        return grid.seats.own(places.sites, places.lease, needs, avoid)
+
+    def allowed(self, ask: Ask) -> list[str]:
+        """Return the sites that fit a cell, as far as it names sites and regions."""
+        found = self._allowed(self.connected(), ask.parsed())
+        return [site.name for site in self.connected().catalog.sites if site.name in found]
+
+    def sites_up(self, sites: Sequence[str]) -> list[str]:
+        """Return those of these sites at which a worker is up, the cheapest worker first."""
+        workers = self.connected().status()["workers"]
+        up = [w for w in workers if w["state"] == "running" and w["site"] in sites]
+        up.sort(key=lambda w: Decimal(w["rate"]))
+        return list(dict.fromkeys(w["site"] for w in up))
 
     def places(self, ask: Ask, say: Say, *, wait: bool = True) -> Places:
         """Make sure that workers are up which meet `ask`, or come; returns where they are."""
@@ -307,8 +333,17 @@ class Session:
         lease = next((each for each in state["leases"] if each["id"] == worker["lease"]), None)
         if lease is None or lease["state"] != "active":
             return False
+        if not self._in_time(lease, state, request):
+            return False
         # Limits of money and time belong to a lease as a whole: another one will not do.
         return _limits(request) in ((), _limits(self._asked.get(worker["lease"])))
+
+    def _in_time(self, lease: dict[str, Any], state: dict[str, Any], request: Request) -> bool:
+        """Whether a lease with a deadline leaves a cell the time that it gives itself."""
+        if request.deadline is None or lease["ends_in"] is None:
+            return True
+        scale = float(self.connected().catalog.time_scale)
+        return float(lease["ends_in"]) >= IN_TIME * float(request.deadline) / scale
 
     def _missing(self, request: Request, workers: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what has to be asked for beside these workers; empty if they are enough."""
@@ -340,14 +375,25 @@ class Session:
         grid = self.connected()
         state = state or grid.status()
         quote = grid.quote(**request)
-        if not quote.free and state["budget"]["cap"] is None:
+        self.affordable(quote, state)
+        lease = grid.request(quote)
+        self._asked[lease.id] = quote.request
+        return lease
+
+    def affordable(self, quote: Quote, state: dict[str, Any] | None = None) -> None:
+        """Check that there is a budget, if a quote costs something.
+
+        Raises
+        ------
+        BudgetError
+            If there is none; says how to set one.
+        """
+        grid = self.connected()
+        if not quote.free and (state or grid.status())["budget"]["cap"] is None:
             raise BudgetError(
                 f"{' and '.join(quote.sites)} would cost {quote.rate} per hour and this notebook "
                 f"has no budget; set one with `%grid budget 5 {grid.currency}`"
             )
-        lease = grid.request(quote)
-        self._asked[lease.id] = quote.request
-        return lease
 
     def _wait(self, lease: Lease, say: Say, ask: Ask) -> None:
         """Wait for one worker, or for all of them if the user said how many."""

@@ -18,6 +18,8 @@ class CellSink:
     def __init__(self, shell: Any, logbook: Logbook | None = None) -> None:
         self._shell, self._logbook = shell, logbook
         self._last = ""
+        #: Whether anything was put out.
+        self.used = False
         #: The mime bundle of the value, once it was shown.
         self.shown: dict[str, Any] | None = None
 
@@ -31,6 +33,7 @@ class CellSink:
         getattr(sys, name).write(text)
 
     def _keep(self, **message: Any) -> None:
+        self.used = True
         if self._logbook is not None:
             self._logbook.put(message)
 

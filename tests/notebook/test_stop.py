@@ -7,27 +7,29 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PRESS = """
-import threading, time
+import pathlib, threading, time
 
 def press():
     global pressed
-    while not grid.cancels:
-        time.sleep(0.01)
-    time.sleep(0.5)
+    while not ({when}):
+        time.sleep(0.05)
     pressed = list(grid.cancels)
     {how}
 
 threading.Thread(target=press, daemon=True).start()
 """
 SESSION = "get_ipython().magics_manager.registry['GridMagics'].session"
-CANCEL = PRESS.format(how="grid.cancel(pressed[0])")
-CURRENT = PRESS.format(how=f"{SESSION}.current()")
+CANCEL, CURRENT = "grid.cancel(pressed[0])", f"{SESSION}.current()"
 
 
 @pytest.mark.parametrize("press", [CANCEL, CURRENT], ids=["grid.cancel", "session.current"])
-def test_a_cell_that_is_stopped_keeps_its_names(grid, press):
-    grid.ok(press)
-    reply = grid.run("%%grid\nimport time\nheld = 1\nwhile True:\n    time.sleep(0.05)")
+def test_a_cell_that_is_stopped_keeps_its_names(grid, press, tmp_path):
+    begun = tmp_path / "begun"
+    grid.ok(PRESS.format(when=f"pathlib.Path({str(begun)!r}).exists()", how=press))
+    reply = grid.run(
+        f"%%grid\nimport time, pathlib\nheld = 1\npathlib.Path({str(begun)!r}).touch()\n"
+        "while True:\n    time.sleep(0.05)"
+    )
     assert reply.status == "error" and "KeyboardInterrupt" in reply.error
     assert grid.value("held, len(pressed), grid.cancels") == "(1, 1, {})"
     assert grid.value(f"{SESSION}.current is None") == "True"
@@ -35,16 +37,16 @@ def test_a_cell_that_is_stopped_keeps_its_names(grid, press):
 
 
 def test_a_map_that_is_stopped_keeps_what_is_done(grid):
-    grid.ok(CANCEL)
+    grid.ok(PRESS.format(when="globals().get('some') == [0]", how=CANCEL))
     reply = grid.run(
-        "%%grid --map x=range(5) --into some\nimport time\ntime.sleep(30 if x else 0)\nx"
+        "%%grid --map x=range(5) --into some\nimport time\ntime.sleep(60 if x else 0)\nx"
     )
     assert reply.status == "error" and "KeyboardInterrupt" in reply.error
-    assert grid.value("some") == "[0]"
+    assert grid.value("some, _ == some") == "([0], True)"
 
 
 def test_run_all_stops(grid):
-    grid.ok(CANCEL)
+    grid.ok(PRESS.format(when="grid.cancels", how=CANCEL))
     grid.client.execute("%%grid\nimport time\ntime.sleep(60)", stop_on_error=True)
     later = grid.client.execute("late = 1")
     while (reply := grid.client.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != later:

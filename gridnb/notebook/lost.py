@@ -1,0 +1,48 @@
+"""Why a place at a site was lost, and what may be tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gridnb.errors import CellLost, GridError
+
+if TYPE_CHECKING:
+    from gridnb.grid import Grid
+    from gridnb.seats import Seat
+
+__all__ = ["never_began", "retriable", "why_ended", "why_lost"]
+
+
+def retriable(error: BaseException) -> bool:
+    """Whether a body that raised this may do better another time."""
+    return isinstance(error, Exception) and not isinstance(error, SyntaxError)
+
+
+def never_began(grid: Grid, run: str) -> bool:
+    """Whether no worker has told the hub of this run: guards report a beginning before all else."""
+    try:
+        return not grid.cluster.call("run_info", run=run)["sites"]
+    except GridError:
+        return False
+
+
+def why_ended(grid: Grid, seat: Seat) -> str | None:
+    """Return why the worker beside a seat has ended, or None if it has not."""
+    try:
+        state = grid.status()
+    except GridError:
+        return None
+    worker = next((each for each in state["workers"] if each["name"] == seat.worker), None)
+    # The hub may hear of the end a little later than this connection.
+    if worker is not None and worker["state"] == "running" and worker["term_left"] > 1:
+        return None
+    leases = [each for each in state["leases"] if not worker or each["id"] == worker["lease"]]
+    reasons = [each["reason"] for each in leases if each["reason"]]
+    return reasons[-1] if reasons else "its paid term is over, or its site was lost"
+
+
+def why_lost(seat: Seat, error: CellLost, reason: str | None) -> CellLost:
+    """Add to the loss of a cell process why its worker ended, if that is the cause."""
+    if reason is None:
+        return error
+    return CellLost(f"{error}; worker {seat.worker} was ended: {reason}")
