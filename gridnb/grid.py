@@ -19,6 +19,7 @@ from gridnb.catalog import Catalog, load
 from gridnb.cells.call import Run
 from gridnb.config import settings
 from gridnb.errors import CaptureError, HubError, RequestError
+from gridnb.fixed import fixed, note
 from gridnb.hub import find
 from gridnb.hub.find import HubInfo
 from gridnb.hub.places import Place
@@ -106,6 +107,8 @@ class Grid:
         name: str | None = None,
     ) -> None:
         config = settings()
+        if (bounds := fixed()) is not None:
+            catalog, budget, account = bounds.within(catalog, budget, account)
         chosen = load(catalog if catalog is not None else config.catalog)
         cap = None if budget is None else parse_money(budget, what="budget")
         currency = _currency(chosen, cap)
@@ -120,6 +123,7 @@ class Grid:
             owner=getpass.getuser(),
             cwd=str(Path.cwd()),
         )
+        note("grid", starting.place.grid)
         _import_dask()  # while the hub starts
         address = starting.wait(config.hub.start_timeout)
         self._process: Any = starting.process
@@ -242,7 +246,9 @@ class Grid:
 
     def new_run(self) -> str:
         """Return the id of a new run."""
-        return f"{self.id}-{self._session}-{next(self._numbers)}"
+        run = f"{self.id}-{self._session}-{next(self._numbers)}"
+        note("run", run)
+        return run
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
         """Run a function at a site, in a process of its own; returns a :class:`Job` at once.
