@@ -40,13 +40,13 @@ _FINAL = frozenset({"KeyboardInterrupt", "SystemExit", "SyntaxError", "Indentati
 
 
 class Jobs:
-    """The jobs of one grid; `buy` leases a request (JSON)."""
+    """The jobs of one grid; `buy` leases a request (JSON) for a session."""
 
     def __init__(
         self,
         hub: Hub,
         seats: Seats,
-        buy: Callable[[str], Awaitable[object]],
+        buy: Callable[[str, str], Awaitable[object]],
         tls: Tls,
         about: dict[str, Any],
     ) -> None:
@@ -199,7 +199,7 @@ class Jobs:
                 return None
             if order.request is None:
                 raise
-            await self._buy(order.request)
+            await self._buy(order.request, order.session)
             answer = await self.seats.take(owner, sites=[], lease=None, extra=True)
         return None if answer.get("busy") else answer
 

@@ -28,8 +28,8 @@ class Order:
         For each piece the pickle of what is bound for it alone; None for a job of one piece.
     sites, lease
         Where it may run; all sites, and any lease, if they are not said.
-    request
-        What is leased if no worker is up there, as JSON.
+    request, session
+        What is leased if no worker is up there, as JSON, and in which session it was asked for.
     retries
         How often a piece is tried again.
     sweep
@@ -47,6 +47,7 @@ class Order:
     sites: list[str] = field(default_factory=list)
     lease: str | None = None
     request: str | None = None
+    session: str = ""
     retries: int = 0
     sweep: bool = False
 

@@ -9,12 +9,23 @@ from typing import Any
 
 __all__ = ["render", "screen", "tail"]
 
-LINES = 20  # of text that are shown
+LINES = 12  # of text that are shown
 RICH = 200_000  # characters of a figure or table that are shown
 
+_CLASS = re.compile(r'class="([^"]*)"')
+_COLOURS = {
+    "black": "#555",
+    "red": "#d33f49",
+    "green": "#2e8b57",
+    "yellow": "#b58900",
+    "blue": "#2b7bb9",
+    "magenta": "#a64ca6",
+    "cyan": "#258f8f",
+    "white": "#999",
+}  # to be read on white and on black
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PRE = (
-    "margin:4px 0;padding:0;max-height:24em;overflow:auto;white-space:pre-wrap;"
+    "margin:4px 0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;"
     "background:transparent;color:inherit;border:0;"
     "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)"
 )
@@ -85,4 +96,19 @@ def _coloured(text: str) -> str:
         from nbconvert.filters.ansi import ansi2html
     except ImportError:
         return escape(_ANSI.sub("", text))
-    return str(ansi2html(text))
+    return _CLASS.sub(_style, str(ansi2html(text)))
+
+
+def _style(found: re.Match[str]) -> str:
+    """Write as a style what front ends know as a class in text outputs alone."""
+    styles = []
+    for name in found[1].split():
+        kind, _, rest = name.removeprefix("ansi-").rpartition("-")
+        colour = _COLOURS.get(kind.removesuffix("-intense"))
+        if rest in ("fg", "bg") and colour is not None:
+            styles.append(f"{'color' if rest == 'fg' else 'background'}:{colour}")
+        elif name == "ansi-bold":
+            styles.append("font-weight:bold")
+        elif name == "ansi-underline":
+            styles.append("text-decoration:underline")
+    return f'style="{";".join(styles)}"'

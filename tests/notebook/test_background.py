@@ -111,7 +111,8 @@ def test_a_sweep_in_the_background_is_a_table(grid):
 def test_retries_run_it_again(grid, tmp_path):
     mark = tmp_path / "mark"
     grid.ok(
-        f"%%grid --background --retries 2 --into job\nimport pathlib\np = pathlib.Path({str(mark)!r})\n"
+        "%%grid --background --retries 2 --into job\nimport pathlib\n"
+        f"p = pathlib.Path({str(mark)!r})\n"
         "n = len(p.read_text()) if p.exists() else 0\np.write_text('x' * (n + 1))\n"
         "assert n == 2, n\nn"
     )
