@@ -7,7 +7,7 @@ They come from ``~/.config/dask/gridnb.yaml``, from variables like
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -94,6 +94,8 @@ class Settings(_Section):
         The cap of a bare ``%%grid`` (like ``"5 GD"``), or None.
     cores
         Cores that a bare ``%%grid`` asks for.
+    confirm
+        Whether the first lease in real money of a session asks (``ask``) or not (``never``).
     fetch_limit, compare_limit
         Bytes up to which results come back, and captured values are looked at for changes.
     ledger
@@ -103,6 +105,7 @@ class Settings(_Section):
     catalog: str = "demo"
     budget: str | None = None
     cores: int = 2
+    confirm: Literal["ask", "never"] = "ask"
     fetch_limit: Size = 256 * 2**20
     compare_limit: Size = 256 * 2**20
     ledger: str | None = None

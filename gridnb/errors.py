@@ -5,7 +5,8 @@
     ├── CatalogError         a catalog, site, offer or link that cannot be used
     ├── RequestError         a request that is wrong or that no site can meet
     ├── BudgetError          no budget, or a budget that does not allow this
-    │   └── BudgetExceeded   the cap would be passed
+    │   ├── BudgetExceeded   the cap would be passed
+    │   └── ConsentError     nobody has agreed to spend real money
     ├── LedgerError          the ledger refuses
     │   └── LedgerUnavailable   its file cannot be read or written now
     ├── ProviderError        a site could not start or end a worker
@@ -20,6 +21,7 @@ The text of each is one line: what is wrong, where, and what would be right.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "CellError",
     "CellLost",
     "ConfigError",
+    "ConsentError",
     "GridError",
     "HubError",
     "LedgerError",
@@ -80,6 +83,25 @@ class BudgetExceeded(BudgetError):
 
 def _budget_exceeded(message: str, needed: Decimal, left: Decimal) -> BudgetExceeded:
     return BudgetExceeded(message, needed=needed, left=left)
+
+
+class ConsentError(BudgetError):
+    """Real money would be spent, and nobody has agreed to it in this session.
+
+    Attributes
+    ----------
+    quotes
+        What would be bought, as JSON of :class:`~gridnb.broker.Quote`.
+    budget
+        Whose money it is: ``account``, ``currency``, ``cap`` and ``left`` (decimal text).
+    """
+
+    def __init__(
+        self, message: str, *, quotes: Sequence[str] = (), budget: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.quotes = tuple(quotes)
+        self.budget = dict(budget or {})
 
 
 class LedgerError(GridError):

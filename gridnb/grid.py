@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gridnb.hub.client import GridClient, GridCluster
     from gridnb.jobs import Gather, Job
     from gridnb.seats import Seats
+    from gridnb.widgets.panel import Panel
 
 __all__ = ["Grid", "Lease"]
 
@@ -184,6 +185,8 @@ class Grid:
         self.followed = Follower(self._access)
         #: Stops a run of this process that is under way, by its id; see :meth:`cancel`.
         self.cancels: dict[str, Callable[[], object]] = {}
+        #: Called before the connection is closed, by :meth:`disconnect` as by :meth:`close`.
+        self.on_close: list[Callable[[], None]] = []
         self._session = uuid.uuid4().hex[:4]
         self._numbers = itertools.count(1)
         self._closed = False
@@ -218,15 +221,21 @@ class Grid:
         ------
         RequestError, BudgetError, ProviderError
             Nothing was spent then.
+        ConsentError
+            If it is the first real money of this session and nobody agrees to spend it.
         """
         if quote is not None and request:
             raise RequestError("give a quote or a request, not both")
         if quote is not None:
-            answer = self.cluster.call("request", quote=quote.to_json())
+            answer = self.cluster.buy("request", quote=quote.to_json())
         else:
             asked = Request.of(**request)
-            answer = self.cluster.call("request", request=asked.to_json())
+            answer = self.cluster.buy("request", request=asked.to_json())
         return Lease(self, answer["lease"], Quote.from_json(answer["quote"]))
+
+    def consent(self) -> None:
+        """Agree that this session spends real money, up to the budget; nobody is asked then."""
+        self.cluster.consent()
 
     def release(self, lease: str | Lease | None = None) -> list[str]:
         """End one lease, or all; returns the ids of those that were active."""
@@ -239,8 +248,8 @@ class Grid:
         More workers are quoted, and paid for before they start; fewer lose no result.
         """
         if isinstance(n, dict):
-            return int(self.cluster.call("scale", sites=n)["workers"])
-        return int(self.cluster.call("scale", n=n)["workers"])
+            return int(self.cluster.buy("scale", sites=n)["workers"])
+        return int(self.cluster.buy("scale", n=n)["workers"])
 
     # working
 
@@ -285,6 +294,7 @@ class Grid:
             If a value of `pieces` cannot be sent.
         """
         from gridnb.cells.message import blobs, code_name, message
+        from gridnb.hub.asking import session
         from gridnb.hub.runs import RunRecord
         from gridnb.jobs import Job
 
@@ -300,6 +310,7 @@ class Grid:
             parts=[bytes(part) for part in inline],
             blobs={digest: bytes(part) for digest, part in blobs(run.packed).items()},
             pieces=None if pieces is None else _bound(pieces, run.namespace),
+            session=session(),
             **order,
         )
         nodes, record = run.packed.nodes, RunRecord.of(run.id)
@@ -386,6 +397,29 @@ class Grid:
         """The cap, or None if there is none (then only free sites can be used)."""
         return self._budget("cap")
 
+    def set_budget(self, cap: Money | str) -> None:
+        """Set the cap; what was spent before still counts.
+
+        Raises
+        ------
+        RequestError
+            If it is in a currency that the catalog's sites do not take, or `gridnb run` has set it.
+        LedgerError
+            If it is less than what is spent and held, or the ledger cannot be written.
+        """
+        from gridnb.ledger import Ledger
+
+        if (bounds := fixed()) is not None and bounds.account is not None:
+            raise RequestError(f"budget: {bounds.stays}")
+        wanted = parse_money(cap, what="budget")
+        if wanted.currency != self.currency:
+            raise RequestError(
+                f"budget: {wanted} cannot pay for catalog {self.catalog.name}; "
+                f"write it in {self.currency}"
+            )
+        with Ledger(settings().ledger) as ledger:
+            ledger.open_account(self.account, self.currency, wanted.amount)
+
     @property
     def left(self) -> Money | None:
         """What can still be set aside, or None without a budget."""
@@ -401,6 +435,12 @@ class Grid:
         with Ledger(settings().ledger) as ledger:
             return bill(ledger.charges(grid=self.id))
 
+    def panel(self) -> Panel:
+        """Return a live panel: meter, request form, sites, leases, runs and bill."""
+        from gridnb.widgets.panel import Panel
+
+        return Panel(self)
+
     # the end
 
     @property
@@ -412,8 +452,11 @@ class Grid:
         """Leave the grid running, with its leases; :meth:`attach` comes back."""
         if self._closed:
             return
+        for hook in self.on_close:
+            hook()
         self._closed = True
         self.followed.stop()
+        self.followed.leave()
         self.seats.close()
         self.client.close()
         self.cluster.close()
@@ -422,6 +465,8 @@ class Grid:
         """End the grid: release all leases, settle, and wait until its processes have gone."""
         if self._closed:
             return
+        for hook in self.on_close:
+            hook()
         self._closed = True
         self.followed.stop()
         self.seats.close()
@@ -431,6 +476,7 @@ class Grid:
         finally:
             self.cluster.close()
         _wait_for(pid, self._process)
+        self.followed.settle()
 
     def __enter__(self) -> Self:
         return self

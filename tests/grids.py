@@ -23,6 +23,7 @@ def catalog(
     count: int = 2,
     provider: str = "local",
     cores: int = 1,
+    currency: str = "GD",
 ) -> Catalog:
     """One priced site on this machine: 3.6 GD an hour is 0.001 GD a second."""
     return Catalog.of(
@@ -33,6 +34,7 @@ def catalog(
                     "name": "here",
                     "provider": provider,
                     "owner": "me",
+                    "currency": currency,
                     "rate_card": {"core_hour": str(price)},
                     "term": term,
                     "offers": [{"name": "core", "cores": cores, "memory": "1 GiB", "count": count}],

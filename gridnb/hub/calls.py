@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gridnb.broker import Quote, Request, quote
-from gridnb.errors import BudgetExceeded, GridError, HubError
+from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub.hub import Hub, Run
 from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
 from gridnb.hub.seats import Seats
+from gridnb.hub.slots import Slot
 from gridnb.hub.status import RUNS, status
 from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
@@ -39,9 +40,11 @@ def _guarded(call: Handler) -> Handler:
                 raise HubError(f"a {role} of this grid may not ask its hub for {call.__name__}")
             return await call(**kwargs)
         except GridError as error:
-            more = {}
+            more: dict[str, Any] = {}
             if isinstance(error, BudgetExceeded):
                 more = {"needed": str(error.needed), "left": str(error.left)}
+            if isinstance(error, ConsentError):
+                more = {"quotes": list(error.quotes), "budget": error.budget}
             return {"error": type(error).__name__, "text": str(error), **more}
 
     return answer
@@ -62,7 +65,8 @@ class Calls:
         self.about = about
         self.stop = stop
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
-                 "run_info", "close", "wait", "dashboard", "scale_down", "series")  # fmt: skip
+                 "run_info", "close", "wait", "dashboard", "scale_down", "series",
+                 "consent")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
@@ -87,15 +91,25 @@ class Calls:
         """Quote a request (JSON)."""
         return {"quote": (await self._quote(Request.model_validate_json(request))).to_json()}
 
+    async def consent(self, session: str) -> dict[str, Any]:
+        """Note that somebody has agreed, in this session, to spend real money."""
+        self.hub.consents.give(session)
+        account = await self.hub.treasury.account()
+        return {"account": account.name, "currency": account.currency}
+
     async def request(
-        self, quote: str | None = None, request: str | None = None, keep: bool = False
+        self,
+        session: str = "",
+        quote: str | None = None,
+        request: str | None = None,
+        keep: bool = False,
     ) -> dict[str, Any]:
         """Take a lease on a quote, or on a request that is quoted now."""
         if quote is not None:
             accepted = Quote.from_json(quote)
         else:
             accepted = await self._quote(Request.model_validate_json(request or "{}"))
-        lease = await self.hub.lease(accepted, keep=keep)
+        lease = await self.hub.lease(accepted, session=session, keep=keep)
         return {"lease": lease.describe(clock()), "quote": accepted.to_json()}
 
     def _lease(self, lease: str) -> Lease:
@@ -113,29 +127,44 @@ class Calls:
         return {"released": ended}
 
     async def scale(
-        self, sites: dict[str, int] | None = None, n: int | None = None
+        self,
+        session: str = "",
+        sites: dict[str, int] | None = None,
+        n: int | None = None,
+        look: bool = False,
     ) -> dict[str, Any]:
-        """Bring sites, or the whole grid, to a number of workers; more are quoted and held."""
-        if sites is None:
-            await self._scale_to(n or 0, [])
-        else:
-            for site, count in sites.items():
-                self.hub.catalog.site(site)
-                await self._scale_to(count, [site])
-        names = [s.name for s in self.hub.slots.values() if s.state in ("starting", "running")]
+        """Bring sites, or the whole grid, to a number of workers; more are quoted and held.
+
+        With `look` nothing is done, but refused is what would be.
+        """
+        for site in sites or ():
+            self.hub.catalog.site(site)
+        wanted = {"": n or 0} if sites is None else sites
+        present = {site: self._present(site) for site in wanted}
+        more = [await self._more(count - len(present[s]), s) for s, count in wanted.items()]
+        bought = [each for each in more if each is not None]
+        await self.hub.consents.check(session, bought)  # to all of it, before any of it
+        for each in () if look else bought:
+            await self.hub.lease(each, session=session, keep=True)
+        for site, count in wanted.items():
+            if (less := len(present[site]) - count) > 0 and not look:
+                await self._retire(self._least_missed(present[site])[:less])
+        names = [slot.name for slot in self._present()]
         return {"workers": len(names), "names": names}
 
-    async def _scale_to(self, count: int, sites: list[str]) -> None:
-        present = [
+    def _present(self, site: str = "") -> list[Slot]:
+        """Return the workers that are up or come, of a site or of all."""
+        return [
             slot
             for slot in self.hub.slots.values()
-            if slot.state in ("starting", "running") and (not sites or slot.site.name in sites)
+            if slot.state in ("starting", "running") and site in ("", slot.site.name)
         ]
-        if count > len(present):
-            request = Request.of(workers=count - len(present), sites=sites, cores=1)
-            await self.hub.lease(await self._quote(request), keep=True)
-        elif count < len(present):
-            await self._retire(self._least_missed(present)[: len(present) - count])
+
+    async def _more(self, count: int, site: str) -> Quote | None:
+        """Quote so many workers more; None if there are enough."""
+        if count <= 0:
+            return None
+        return await self._quote(Request.of(workers=count, sites=[site] if site else [], cores=1))
 
     def _least_missed(self, slots: list[Any]) -> list[Any]:
         """Order workers by how little is lost with them: not up yet, idle, few data."""
@@ -262,9 +291,10 @@ class Calls:
 
     # jobs
 
-    async def buy(self, request: str) -> Lease:
+    async def buy(self, request: str, session: str) -> Lease:
         """Take a lease on what a request (JSON) is quoted now."""
-        return await self.hub.lease(await self._quote(Request.model_validate_json(request)))
+        quoted = await self._quote(Request.model_validate_json(request))
+        return await self.hub.lease(quoted, session=session)
 
     def serve(self, jobs: Jobs) -> None:
         """Answer for the jobs of this grid, too."""

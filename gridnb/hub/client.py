@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
+from math import inf
 from typing import Any
 
 from dask.base import annotate
-from distributed import Client
+from distributed import Adaptive, Client
 from distributed.core import Status, rpc
 from distributed.security import Security
 
 from gridnb import errors
 from gridnb.cluster.private import Cluster
 from gridnb.cluster.usage import RUN
-from gridnb.errors import BudgetExceeded, GridError, HubError
+from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
+from gridnb.hub import asking
 
 __all__ = ["GridClient", "GridCluster", "opened"]
+
+logger = logging.getLogger("gridnb")
 
 
 def opened(answer: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +34,25 @@ def opened(answer: dict[str, Any]) -> dict[str, Any]:
         raise BudgetExceeded(
             answer["text"], needed=Decimal(answer["needed"]), left=Decimal(answer["left"])
         )
+    if kind is ConsentError:
+        raise ConsentError(answer["text"], quotes=answer["quotes"], budget=answer["budget"])
     raise kind(answer["text"])
+
+
+class Following(Adaptive):
+    """`distributed.Adaptive` for a grid: what a hub refuses is told once, and tried again."""
+
+    _refused = ""
+
+    async def scale_up(self, n: Any) -> None:
+        """Bring the grid to `n` workers, if they can be paid for."""
+        try:
+            await super().scale_up(n)
+            self._refused = ""
+        except GridError as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                logger.warning("adapt: %s", error)
 
 
 class GridCluster(Cluster):
@@ -77,6 +100,36 @@ class GridCluster(Cluster):
             raise error.with_traceback(None) from None  # the way through the loop says nothing
         return answer
 
+    def buy(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the hub for something that may cost; the user is asked before the first real money.
+
+        Raises
+        ------
+        ConsentError
+            If nobody agrees to spend real money; nothing is leased then.
+        """
+        try:
+            return self.call(name, session=asking.session(), **arguments)
+        except ConsentError as error:
+            asking.agree(error)
+            self.consent()
+            if name == "request":
+                arguments = {"quote": error.quotes[0]}  # what was agreed to
+            return self.call(name, session=asking.session(), **arguments)
+
+    async def buy_async(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the hub for something that may cost; nobody can be asked from here."""
+        try:
+            return await self.call_async(name, session=asking.session(), **arguments)
+        except ConsentError as error:
+            asking.agree(error, ask=False)
+            await self.call_async("consent", session=asking.session())
+            return await self.call_async(name, session=asking.session(), **arguments)
+
+    def consent(self) -> None:
+        """Agree that this session spends real money, up to the budget."""
+        asking.note(**self.call("consent", session=asking.session()))
+
     def scale(self, n: int | None = None, /, **sites: int) -> Any:
         """Bring the grid to `n` workers, or sites to numbers of theirs; paid before they start.
 
@@ -87,12 +140,42 @@ class GridCluster(Cluster):
         """
         if n is None and not sites:
             raise TypeError("say how many: scale(4), or scale(alpha=2)")
-        return self.sync(self.call_async, "scale", n=n, sites=sites or None)
+        if self.asynchronous:
+            return self._scale(n, sites or None)
+        self._coming = set(self.buy("scale", n=n, sites=sites or None)["names"])
+        return None
 
-    async def scale_up(self, n: int) -> None:
-        """Bring the grid to `n` workers (used by `adapt`)."""
-        answer = await self.call_async("scale", n=n)
+    async def _scale(self, n: int | None, sites: dict[str, int] | None) -> None:
+        answer = await self.buy_async("scale", n=n, sites=sites)
         self._coming = set(answer["names"])
+
+    def adapt(self, Adaptive: Any = Following, **kwargs: Any) -> Any:  # noqa: N803 - Dask's name
+        """Follow the work with the number of workers; see `distributed.deploy.Cluster.adapt`.
+
+        Raises
+        ------
+        BudgetError
+            If the budget does not pay for its least number of workers (at least one).
+        ConsentError
+            If its workers would cost real money and nobody agrees to that.
+        """
+        if not self.asynchronous:
+            least = int(kwargs.get("minimum") or 1)
+            most = kwargs.get("maximum") or least
+            self._ask_before(least if most == inf else int(most), least)
+        return super().adapt(Adaptive, **kwargs)
+
+    def _ask_before(self, count: int, least: int) -> None:
+        """Have the user agree to what is bought later from the loop, where nobody can be asked."""
+        try:
+            self.call("scale", session=asking.session(), n=count, look=True)
+        except ConsentError as error:
+            asking.agree(error)
+            self.consent()
+        except GridError:
+            if count == least:
+                raise
+            self._ask_before(least, least)  # there is not so much, but perhaps enough to begin
 
     async def scale_down(self, workers: list[str]) -> None:
         """End these workers (used by `adapt`)."""

@@ -22,6 +22,7 @@ from gridnb.cluster.scheduler import GridScheduler
 from gridnb.config import Settings
 from gridnb.errors import GridError, ProviderError, RequestError
 from gridnb.hub.billing import Biller
+from gridnb.hub.consent import Consents
 from gridnb.hub.leases import Lease
 from gridnb.hub.series import Series, by_site
 from gridnb.hub.slots import Slot
@@ -89,6 +90,7 @@ class Hub:
         self.biller = Biller(self, links)
         self.series = Series()
         self.terms = Terms(self)
+        self.consents = Consents(catalog, treasury)
         self.on_event: list[Callable[[Slot, dict[str, Any]], None]] = []
         self._numbers: dict[str, itertools.count[int]] = {}
         self._lease_numbers = itertools.count(1)
@@ -101,18 +103,21 @@ class Hub:
 
     # leases
 
-    async def lease(self, quote: Quote, *, keep: bool = False) -> Lease:
+    async def lease(self, quote: Quote, *, session: str, keep: bool = False) -> Lease:
         """Hold the money for a quote's first term, then start its workers.
 
         Raises
         ------
         BudgetError
             If the first term cannot be paid; nothing was started then.
+        ConsentError
+            If it would spend real money and the session has not agreed to that; nothing was held.
         ProviderError
             If a site could not start a worker; what had started is ended.
         """
         if self.closing:
             raise RequestError("this grid is ending; connect to a new one")
+        await self.consents.check(session, [quote])
         async with self._buying:
             self._check_room(quote)
             lease = self._plan(quote, keep)
