@@ -66,8 +66,8 @@ def _answer(question: str) -> str | None:
     if threading.current_thread() is not threading.main_thread():
         return None
     kernel = _kernel()
-    # A kernel takes the place of input() only while a cell runs.
-    if not sys.stdin.isatty() if kernel is None else input != kernel.raw_input:
+    heard = sys.stdin is not None and sys.stdin.isatty() if kernel is None else _asks(kernel)
+    if not heard:
         return None
     from IPython.core.error import StdinNotImplementedError
 
@@ -75,6 +75,11 @@ def _answer(question: str) -> str | None:
         return input(question)
     except (EOFError, StdinNotImplementedError):
         return None
+
+
+def _asks(kernel: Any) -> bool:
+    """Whether a kernel has taken the place of input(), as it does while a cell runs."""
+    return bool(input == kernel.raw_input)
 
 
 def _kernel() -> Any:

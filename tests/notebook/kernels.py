@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 PATIENCE = 90
+INTERRUPT = "\x03"  # as an answer: what the stop button does
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -27,6 +28,7 @@ class Reply:
     outputs: list[tuple[str, str]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     payload: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> str:
         """Return all text of a kind."""
@@ -42,9 +44,15 @@ class Reply:
 
     @property
     def line(self) -> str:
-        """The line under the cell."""
-        shown = [text for name, text in self.outputs if name == "display_data"]
-        return shown[-1] if shown else ""
+        """The line under the cell; what was shown in its place before does not count."""
+        found, own = "", set()
+        for message in self.messages:
+            kind, content = message["msg_type"], message["content"]
+            name = content.get("transient", {}).get("display_id")
+            if kind == "display_data" or (kind == "update_display_data" and name in own):
+                found = content["data"].get("text/plain", "")
+                own.add(name)
+        return found
 
 
 class Kernel:
@@ -53,9 +61,18 @@ class Kernel:
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
 
-    def run(self, code: str) -> Reply:
-        """Run a cell."""
+    def run(self, code: str, answers: Sequence[str] | None = None) -> Reply:
+        """Run a cell; with `answers` to what it asks for, and else as where nobody can be asked."""
         reply = Reply("")
+        left = list(answers or ())
+
+        def asked(message: dict[str, Any]) -> None:
+            reply.asked.append(message["content"]["prompt"])
+            answer = left.pop(0)
+            if answer == INTERRUPT:
+                self.manager.interrupt_kernel()
+            else:
+                self.client.input(answer)
 
         def hook(message: dict[str, Any]) -> None:
             kind, content = message["msg_type"], message["content"]
@@ -67,7 +84,13 @@ class Kernel:
                 reply.outputs.append((kind, _ANSI.sub("", "\n".join(content["traceback"]))))
             reply.messages.append(message)
 
-        answer = self.client.execute_interactive(code, timeout=PATIENCE, output_hook=hook)
+        answer = self.client.execute_interactive(
+            code,
+            allow_stdin=answers is not None,
+            timeout=PATIENCE,
+            output_hook=hook,
+            stdin_hook=asked,
+        )
         reply.status = answer["content"]["status"]
         reply.payload = answer["content"].get("payload", [])
         return reply
