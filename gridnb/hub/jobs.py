@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from gridnb.cells.line import Line, Stuck
 from gridnb.cells.relay import Message, relay
@@ -193,7 +193,9 @@ class Jobs:
         """Take a seat; buys what the job asks for when no worker is up any more."""
         order, owner = work.order, _owner(work)
         try:
-            answer = await self.seats.take(owner, sites=order.sites, lease=order.lease, extra=True)
+            answer = await self.seats.take(
+                owner, sites=order.sites, lease=order.lease, extra=True, avoid=work.avoid
+            )
         except HubError:
             if others:
                 return None
@@ -225,7 +227,10 @@ class Jobs:
                 piece = work.waiting.popleft()
                 work.state = "running"
                 self._tell(work)
-                stays = await self._piece(work, piece, seat, line, site) or stays
+                ended = await self._piece(work, piece, seat, line, site)
+                stays = stays or ended == "stays"
+                if ended == "again":
+                    break  # elsewhere, if there is another place
         finally:
             del work.lines[seat]
             if line.fileno() < 0:
@@ -236,8 +241,10 @@ class Jobs:
             self._freed.set()
             self._freed.clear()
 
-    async def _piece(self, work: Work, piece: Piece, seat: int, line: Line, site: str) -> bool:
-        """Run one piece; returns whether something that it made stays in the cell process."""
+    async def _piece(
+        self, work: Work, piece: Piece, seat: int, line: Line, site: str
+    ) -> Literal["over", "again", "stays"]:
+        """Run one piece; ``stays`` if something that it made is kept in the cell process."""
         loop = asyncio.get_running_loop()
 
         def put(message: dict[str, Any]) -> None:
@@ -253,18 +260,18 @@ class Jobs:
         try:
             header, parts = await loop.run_in_executor(self._threads, go)
         except Stuck:
-            return False
+            return "over"
         except CellError as error:
             why = self._why_lost(seat) or str(error)
-            self._again(work, piece, put, f"lost at {site}", why)
-            return False
+            return self._again(work, piece, seat, put, f"lost at {site}", why)
         if header["op"] == "refused":
             self._fail(work, header["text"])
-            return False
+            return "over"
         failed = header["error"]
-        again = failed and not work.over and failed["name"] not in _FINAL
-        if again and self._again(work, piece, put, f"{failed['name']} at {site}", ""):
-            return False
+        if failed and not work.over and failed["name"] not in _FINAL:
+            what = f"{failed['name']} at {site}"
+            if self._again(work, piece, seat, put, what, "") == "again":
+                return "again"
         await asyncio.to_thread(write_message, work.record.outcome(piece.number), header, parts)
         if failed:
             self._fail(work, f"{failed['name']}: {failed['text']}")
@@ -274,26 +281,29 @@ class Jobs:
         work.names = header["names"]
         if header["remotes"]:
             work.stays[piece.number] = seat
-        return bool(header["remotes"])
+        return "stays" if header["remotes"] else "over"
 
     def _again(
         self,
         work: Work,
         piece: Piece,
+        number: int,
         put: Callable[[dict[str, Any]], None],
         what: str,
         why: str,
-    ) -> bool:
-        """Try a piece again if that is allowed; without a reason why not, the job goes on."""
+    ) -> Literal["over", "again"]:
+        """Let a piece be tried again if that is allowed, else fail for the reason that is given."""
         retries = work.order.retries
         if piece.attempts < retries and not work.over:
             piece.attempts += 1
             put({"op": "note", "text": f"{what}; tried again, {piece.attempts} of {retries}"})
             work.waiting.appendleft(piece)
-            return True
-        if why and not work.over:
+            if (seat := self.seats.seats.get(number)) is not None:
+                work.avoid.append(seat.slot.name)
+            return "again"
+        if why:
             self._fail(work, why)
-        return False
+        return "over"
 
     def _why_lost(self, number: int) -> str:
         seat = self.seats.seats.get(number)

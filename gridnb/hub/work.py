@@ -83,6 +83,7 @@ class Work:
         self.task: asyncio.Task[None] | None = None
         self.names: list[str] = []  # that a cell has assigned
         self.stays: dict[int, int] = {}  # seat by piece
+        self.avoid: list[str] = []  # workers where something of it has failed
         self.unreached = 0
         self.seen = 0
         self._about = about

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gridnb.errors import RequestError
 from gridnb.notebook.cell import Cell, count_of, label, notes, rates
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.progress import Progress
@@ -33,6 +34,10 @@ def run_background(cell: Cell, session: Session, shell: Any) -> Job:
     from gridnb.cells.run import Run
     from gridnb.config import settings
 
+    if cell.replicas > 1:
+        raise RequestError(
+            "--replicas: what a job makes stays where it ran; leave out --background, or --replicas"
+        )
     config = settings()
     packed = pack(cell.body, shell.user_ns, shell=shell, without=cell.names)
     places = session.places(cell.ask, Progress(shell, cell.quiet), wait=False)
@@ -48,6 +53,7 @@ def run_background(cell: Cell, session: Session, shell: Any) -> Job:
         first=cell.first,
         fetch_limit=config.fetch_limit,
         compare_limit=config.compare_limit,
+        keep=cell.keep,
     )
     wanted = cell.ask.request or {"cores": config.cores}
     job = grid.start(

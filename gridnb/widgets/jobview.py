@@ -126,7 +126,7 @@ class _View:
 
         button: Any = controls.Button(description="Cancel", layout={"width": "7em"})
         button.on_click(self._cancel)
-        display(button, display_id=self._id + "-button")  # type: ignore[no-untyped-call]
+        display(button, display_id=self._id + "-button")
         return button
 
     def _cancel(self, button: Any) -> None:
