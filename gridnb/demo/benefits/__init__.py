@@ -5,7 +5,8 @@
 - :mod:`~gridnb.demo.benefits.availability`: there is room somewhere when a site is full;
 - :mod:`~gridnb.demo.benefits.survival`: work goes on when a whole site is lost.
 
-Work, processes, leases, terms and charges are real. The sites are simulated: a worker's speed is
-modelled by holding its core for longer than the work takes, so that the workers of all sites together
-(1.2 cores' worth) fit on a machine of two cores and do not slow each other down.
+Processes, leases, terms and charges are real, and so are data and answers. The sites are
+simulated. The pieces of work wait a quarter of a second for their data, as for a remote archive,
+and then compute for some hundredths: so six workers find room on a machine of two cores, and more
+workers really are faster.
 """

@@ -1,10 +1,10 @@
 """Availability: how often a request for capacity is served at once.
 
 Other users come and go at three sites of two workers each; how many workers of a site they have
-is drawn anew at each step, with a seed: none, one or two, each as likely. Then somebody asks for two
-workers: once at a single site, once of the whole grid, which may take them from several sites. Served
-at once means that the lease is granted and its workers come up. All leases are real ones, those of the
-other users too. For who asks, a site that is down looks like one that is full.
+is drawn anew at each step, with a seed: none, one or two, each as likely. Then somebody asks for
+two workers: once at each single site, once of the whole grid, which may take them from several
+sites. Served at once means that the lease is granted and its workers come up. All leases are real
+ones, those of the other users too. To who asks, a site that is down looks like one that is full.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def steps(count: int, seed: int = 1) -> list[Step]:
         for _ in range(count):
             taken = {site: drawn.randint(0, most) for site, most in THREE.items()}
             others.hold(taken)
-            alone = {site: _served(grid, sites=site) for site in THREE}
+            alone = {site: _served(grid, site) for site in THREE}
             found.append(Step(taken, alone, _served(grid)))
     return found
 
@@ -71,9 +71,9 @@ class _Others:
                 _end(leases.pop())
 
 
-def _served(grid: Grid, **where: str) -> bool:
+def _served(grid: Grid, sites: str = "") -> bool:
     try:
-        lease = grid.request(workers=_WANTED, **where)
+        lease = grid.request(workers=_WANTED, sites=sites)
     except RequestError:  # no room
         return False
     lease.wait(timeout=_PATIENCE)

@@ -1,4 +1,4 @@
-"""The sites on which the benefits are measured: simulated ones, small and slow enough for two cores."""
+"""The sites on which the benefits are measured: simulated ones, with six workers in all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ BUDGET = "100 GD"
 #: The usual sites, and how many workers each has.
 THREE = {"alpha": 2, "beta": 2, "gamma": 2}
 
-#: Speed (this machine is 1) and price of a core-hour. `solo` stands for having one site only; it
+#: Speed and price of a core-hour. `solo` stands for having one site only; it
 #: is as fast as the mean of the others.
 _SITES = {
-    "alpha": ("0.25", "0.20"),
-    "beta": ("0.20", "0.12"),
-    "gamma": ("0.15", "0.06"),
-    "solo": ("0.20", "0.12"),
+    "alpha": ("1.0", "0.20"),
+    "beta": ("0.8", "0.12"),
+    "gamma": ("0.6", "0.06"),
+    "solo": ("0.8", "0.12"),
 }
 
 
@@ -42,5 +42,5 @@ def _site(name: str, count: int) -> dict[str, object]:
         "owner": f"{name.capitalize()} Ltd",
         "rate_card": {"core_hour": price},
         "offers": [offer],
-        "preload": ["numpy"],
+        "preload": ["numpy", "gridnb.demo.benefits.work"],
     }
