@@ -41,6 +41,7 @@ class Kept:
         self.price = price
         self._remotes: weakref.WeakValueDictionary[str, Remote] = weakref.WeakValueDictionary()
         self._places: dict[str, list[Place]] = {}
+        self._wanted: dict[str, int] = {}
 
     def remote(self, key: str, place: Place, info: dict[str, Any] | None) -> Remote:
         """Return the object that stands for a value here; `info` describes a new one."""
@@ -54,12 +55,21 @@ class Kept:
         return found
 
     def _gone(self, key: str) -> None:
+        self._wanted.pop(key, None)
         for place in self._places.pop(key, ()):
             place.forget(key)
 
     def key(self, remote: Remote) -> str:
         """Return the name by which the processes know a value."""
         return remote._key
+
+    def want(self, key: str, sites: int) -> None:
+        """Note at how many sites a value is to be held."""
+        self._wanted[key] = sites
+
+    def wanted(self, key: str) -> int:
+        """Return at how many sites a value is to be held."""
+        return self._wanted.get(key, 1)
 
     def places(self, key: str) -> list[Place]:
         """Return where a value is, the place that has it longest first."""

@@ -70,6 +70,10 @@ class Attempts:
         began = time.monotonic()
         try:
             self.grid.seats.bring(self.seat, self._needs)
+            # Where there are copies, or another attempt, a change in place has to be noticed.
+            if self.cell.retries or any(len(remote.sites) > 1 for remote in self._needs):
+                kept = self.grid.seats.kept
+                run.watch = [kept.key(remote) for remote in self._needs]
             return self.grid.seats.run(self.seat, run, sink)
         finally:
             self.spent.append((self.seat, time.monotonic() - began))

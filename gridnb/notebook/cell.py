@@ -121,8 +121,6 @@ class _Running:
         self.needs = packed.remotes
         seat = session.seat(cell.ask, self.say, self.needs)
         self.grid = session.connected()
-        kept = self.grid.seats.kept
-        watched = cell.retries or any(len(remote.sites) > 1 for remote in self.needs)
         self.attempts = Attempts(cell, session, seat, self.needs, self.say)
         self.body = Run(
             self.grid.new_run(),
@@ -135,7 +133,6 @@ class _Running:
             fetch_limit=config.fetch_limit,
             compare_limit=config.compare_limit,
             keep=cell.keep,
-            watch=[kept.key(remote) for remote in self.needs] if watched else (),
         )
         self.name = label(self.body.count, cell.body)
         self.book = Logbook(self.grid, self.body.id, self.name, cell.body)
@@ -260,8 +257,8 @@ def warnings(outcome: Outcome) -> list[str]:
         found.append(f"changed at the site only: {some(outcome.kept_back)}")
     if outcome.threads:
         found.append(
-            f"goes on at the site: {some(outcome.threads)} (what it changes stays there; "
-            "what it prints comes with the next cell there)"
+            f"goes on at the site: {some(outcome.threads)} (what it prints comes here, what it "
+            "changes stays there)"
         )
     found += outcome.told
     return found

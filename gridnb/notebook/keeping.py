@@ -50,8 +50,10 @@ class Keeper:
 
     def replicate(self, remotes: Iterable[Remote], count: int) -> None:
         """Hold copies of values at `count` sites; what hinders it is noted, not raised."""
+        kept = self.session.connected().seats.kept
         groups: dict[tuple[str, ...], list[Remote]] = {}
         for remote in dict.fromkeys(remotes):
+            kept.want(kept.key(remote), count)
             if remote.nbytes is None:
                 self.notes.append(f"cannot be pickled, so there is no copy of it: {remote!r}")
             else:
@@ -88,16 +90,17 @@ class Keeper:
 
     def renew(self, keys: Iterable[str], needs: Sequence[Remote], place: Any) -> None:
         """Copy anew what a cell has changed at `place`: older copies are out of date."""
-        changed = set(keys)
-        kept = self.session.connected().seats.kept
+        kept, changed = self.session.connected().seats.kept, set(keys)
+        again: dict[int, list[Remote]] = {}
         for remote in dict.fromkeys(needs):
-            if kept.key(remote) not in changed:
-                continue
-            count = len(remote.sites)
-            kept.only(kept.key(remote), place)
+            if (key := kept.key(remote)) in changed:
+                kept.only(key, place)
+                again.setdefault(kept.wanted(key), []).append(remote)
+        for count, group in again.items():
             if count > 1:
-                self.replicate([remote], count)
-                self.notes.append(f"changed by the cell, and copied anew: {self.name(remote)}")
+                self.replicate(group, count)  # together, since they may share what changed
+                names = some([self.name(remote) for remote in group])
+                self.notes.append(f"changed by the cell, and copied anew: {names}")
 
     def name(self, remote: Remote) -> str:
         """Return what a value is called in the notebook."""

@@ -152,6 +152,8 @@ class Pool:
             if not self._grown or any(thread.is_alive() for thread in self._threads):
                 return False
             seatless = self._seatless
+        if self._lost and not self.retries:
+            return True
         if seatless is None or self._vain > VAIN:
             self._fail(None, seatless or HubError("no worker is up; see `%grid status`"))
         elif not self.retries:
@@ -220,9 +222,7 @@ class Pool:
 
     def _choose(self, seat: Seat) -> Piece | None:
         """Return the next piece for a seat: one whose kept values are there, if there is one."""
-        fit = [p for p in self._waiting if seat.worker not in p.avoid]
-        if not fit:
-            fit = [p for p in self._waiting if not self._elsewhere(p)]
+        fit = [p for p in self._waiting if seat.worker not in p.avoid or not self._elsewhere(p)]
         needing = any(piece.needs for piece in fit)
         here = (p for p in fit if needing and p.needs and all(map(seat.holds, p.needs)))
         return next(here, fit[0] if fit else None)

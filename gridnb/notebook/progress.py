@@ -69,15 +69,17 @@ def text(
     """Return what stands beside the bar."""
     parts = [f"{done:,} of {total:,}", format_seconds(round(seconds))]
     if left is not None:
-        parts.append(f"about {format_seconds(_rounded(left))} left")
+        parts.append(f"about {_about(left)} left")
     parts += [where] if where else []
     if running:
         parts.append("now " + "; ".join(running[:2]) + (" …" if len(running) > 2 else ""))
     return " · ".join(parts)
 
 
-def _rounded(seconds: float) -> float:
-    return float(round(seconds, -1) if seconds > 60 else max(round(seconds), 1))
+def _about(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def bar(done: int, total: int, said: str) -> str:
