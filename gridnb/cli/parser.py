@@ -88,6 +88,7 @@ def parser() -> Parser:
         return command
 
     _buying(add)
+    _notebooks(add)
     _running(add)
     _money(add)
     _caring(add)
@@ -141,6 +142,58 @@ _REQUEST = (
     ("--max-cost", "MONEY", "what it may cost at most, like '2 GD'"),
     ("--optimize", "POLICY", "cost or time"),
 )
+
+
+class _Parameter(argparse.Action):
+    """Keeps parameters in the order in which they are given, whichever way they are written."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Note one."""
+        given = getattr(namespace, self.dest) or []
+        setattr(namespace, self.dest, [*given, (self.option_strings[0], values)])
+
+
+_PARAMETERS = (
+    ("-p", "NAME=VALUE", "a parameter: a number, True, False, None or text"),
+    ("-r", "NAME=TEXT", "a parameter that is text, whatever it looks like"),
+    ("-y", "YAML", "parameters as YAML, like 'n: 100'"),
+    ("-f", "FILE", "parameters in a YAML file"),
+)
+
+
+def _notebooks(add: _Add) -> None:
+    run = add(
+        "run",
+        "gridnb.cli.batch:run",
+        "run a notebook as a batch job, with a budget",
+        "Parameters go after the cell that is tagged `parameters`, as with papermill. The copy has "
+        "what each cell put out and cost, and the bill. The grid ends with the notebook.",
+    )
+    run.add_argument("notebook", metavar="NOTEBOOK", help="an .ipynb file; it is not changed")
+    for option, metavar, text in _PARAMETERS:
+        run.add_argument(option, dest="parameters", metavar=metavar, action=_Parameter, help=text)
+    run.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="where the executed copy goes"
+    )
+    run.add_argument(
+        "--budget",
+        metavar="MONEY",
+        help="what it may cost at most, like '2 GD', whatever the notebook says",
+    )
+    run.add_argument(
+        "--account", metavar="NAME", help="spend from this budget, not from an own one"
+    )
+    run.add_argument(
+        "--catalog", metavar="CATALOG", help="use this one, whatever the notebook says"
+    )
+    run.add_argument("--timeout", metavar="TIME", help="stop it after this time, like '10 min'")
+    run.add_argument("--progress", action="store_true", help="say which cell runs")
 
 
 def _running(add: _Add) -> None:
