@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gridnb.widgets.live import (
         Button,
-        Checkbox,
         Dropdown,
         IntSlider,
         Live,
-        SelectMultiple,
+        SelectionSlider,
         Text,
+        ToggleButton,
     )
 
 __all__ = [
     "HINT",
     "Button",
-    "Checkbox",
     "Dropdown",
     "IntSlider",
     "Live",
-    "SelectMultiple",
+    "SelectionSlider",
     "Text",
+    "ToggleButton",
     "live",
     "widgets",
 ]

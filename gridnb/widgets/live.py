@@ -12,7 +12,15 @@ import ipywidgets
 
 from gridnb.widgets import controls
 
-__all__ = ["Button", "Checkbox", "Dropdown", "IntSlider", "Live", "SelectMultiple", "Text"]
+__all__ = [
+    "Button",
+    "Dropdown",
+    "IntSlider",
+    "Live",
+    "SelectionSlider",
+    "Text",
+    "ToggleButton",
+]
 
 
 class Live:
@@ -36,10 +44,6 @@ class Button(Live, ipywidgets.Button):  # type: ignore[misc]
     """A button; ``on_click`` takes what is to be called, from a thread of its own."""
 
 
-class Checkbox(Live, ipywidgets.Checkbox):  # type: ignore[misc]
-    """A box to tick."""
-
-
 class Dropdown(Live, ipywidgets.Dropdown):  # type: ignore[misc]
     """One of several."""
 
@@ -48,9 +52,13 @@ class IntSlider(Live, ipywidgets.IntSlider):  # type: ignore[misc]
     """A whole number."""
 
 
-class SelectMultiple(Live, ipywidgets.SelectMultiple):  # type: ignore[misc]
-    """Any of several."""
+class SelectionSlider(Live, ipywidgets.SelectionSlider):  # type: ignore[misc]
+    """One of several that stand in a row."""
 
 
 class Text(Live, ipywidgets.Text):  # type: ignore[misc]
     """A line of text."""
+
+
+class ToggleButton(Live, ipywidgets.ToggleButton):  # type: ignore[misc]
+    """A button that stays down."""

@@ -1,0 +1,103 @@
+"""What can be asked for, from the offers of a catalog; nothing here knows of widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gridnb.broker import policies
+from gridnb.broker.request import size_text
+
+if TYPE_CHECKING:
+    from gridnb.broker import Quote
+    from gridnb.catalog import Catalog
+
+__all__ = ["Choices", "choices", "described", "priced", "request_of"]
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The limits of a request form.
+
+    Attributes
+    ----------
+    cores, gpus
+        The most that all offers have together.
+    memory
+        Sizes to choose from, as text.
+    sites, regions, policies
+        Names.
+    spot
+        Whether anything is offered that a site may take back.
+    """
+
+    cores: int
+    gpus: int
+    memory: tuple[str, ...]
+    sites: tuple[str, ...]
+    regions: tuple[str, ...]
+    policies: tuple[str, ...]
+    spot: bool
+
+
+def choices(catalog: Catalog) -> Choices:
+    """Return what can be asked for of a catalog."""
+    totals = {"cores": 0, "memory": 0, "gpus": 0}
+    spot = False
+    for site in catalog.sites:
+        room = site.capacity
+        for offer in site.offers:
+            count = min(offer.count, room)
+            for name in totals:
+                totals[name] += getattr(offer, name) * count
+            spot = spot or offer.spot
+    return Choices(
+        cores=totals["cores"],
+        gpus=totals["gpus"],
+        memory=_sizes(totals["memory"]),
+        sites=catalog.names,
+        regions=tuple(sorted({site.region for site in catalog.sites})),
+        policies=tuple(policies.names()),
+        spot=spot,
+    )
+
+
+def _sizes(most: int) -> tuple[str, ...]:
+    """Powers of two, from a GiB (or the most there is) up to the most."""
+    sizes, size = [], _GIB
+    while size <= most:
+        sizes.append(size_text(size))
+        size *= 2
+    return tuple(sizes)
+
+
+def priced(quote: Quote) -> str:
+    """What a quote costs, short enough for a button."""
+    hour = "per hour" if quote.time_scale == 1 else "per simulated hour"
+    return "free" if quote.free else f"{quote.rate} {hour}"
+
+
+def described(quote: Quote) -> list[str]:
+    """What a quote would buy, in lines: the price, the workers, until when."""
+    from gridnb.units import format_seconds
+
+    workers = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
+    real = quote.ready_in / float(quote.time_scale)
+    first = [priced(quote)]
+    if not quote.free:
+        first.append(f"{quote.upfront} set aside at first")
+    if quote.cap is not None:
+        first.append(f"at most {quote.cap}")
+    size = f"{quote.cores} core{'s' if quote.cores > 1 else ''}, {size_text(quote.memory)}"
+    return [
+        " · ".join(first),
+        workers,
+        f"{size} · ready in about {format_seconds(round(real, 1))}",
+    ]
+
+
+def request_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords of a request: what was left empty is not asked for."""
+    return {name: value for name, value in values.items() if value not in ("", None, (), 0)}
