@@ -6,7 +6,7 @@
 - :mod:`~gridnb.demo.benefits.survival`: work goes on when a whole site is lost.
 
 Processes, leases, terms and charges are real, and so are data and answers. The sites are
-simulated. The pieces of work wait a quarter of a second for their data, as for a remote archive,
-and then compute for some hundredths: so six workers find room on a machine of two cores, and more
+simulated. The pieces of work wait 0.15 seconds for their data, as for a remote archive, and then
+compute for some hundredths: so six workers find room on a machine of two cores, and more
 workers really are faster.
 """

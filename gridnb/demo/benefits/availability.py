@@ -10,11 +10,10 @@ ones, those of the other users too. To who asks, a site that is down looks like 
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gridnb.demo.benefits.sites import BUDGET, THREE, catalog
+from gridnb.demo.benefits.sites import BUDGET, THREE, catalog, end
 from gridnb.errors import RequestError
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class _Others:
             while len(leases) < count:
                 leases.append(self._grid.request(workers=1, sites=site))
             while len(leases) > count:
-                _end(leases.pop())
+                end(leases.pop())
 
 
 def _served(grid: Grid, sites: str = "") -> bool:
@@ -77,15 +76,5 @@ def _served(grid: Grid, sites: str = "") -> bool:
     except RequestError:  # no room
         return False
     lease.wait(timeout=_PATIENCE)
-    _end(lease)
+    end(lease)
     return True
-
-
-def _end(lease: Lease) -> None:
-    """Release it, and wait until its workers make room for others."""
-    lease.release()
-    until = time.monotonic() + _PATIENCE
-    while lease.state != "ended":
-        if time.monotonic() > until:
-            raise TimeoutError(f"{lease} did not end within {_PATIENCE:g} s")
-        time.sleep(0.05)

@@ -14,27 +14,26 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridnb.demo.benefits.sites import BUDGET, THREE, catalog
+from gridnb.demo.benefits.sites import BUDGET, THREE, catalog, end
 from gridnb.demo.benefits.work import delays, interval
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from gridnb.grid import Grid, Lease
 
-    from gridnb.grid import Grid
-
-__all__ = ["Usage", "apart", "together"]
+__all__ = ["Team", "Usage", "opened"]
 
 USERS = 3
 _OWN = 2
 _SHARED = 3
-_TASKS = 6
+_PIECES = 6
 _DRAWS = 60
-_THINKS = 1.5  # seconds, on the mean
+_THINKS = 1.0  # seconds, on the mean
 
 
 @dataclass(frozen=True)
@@ -59,37 +58,46 @@ class Usage:
         return self.seconds["used"] / self.paid
 
 
-def together(bursts: int = 4, seed: int = 1) -> Usage:
-    """Have all users share one lease."""
+@contextmanager
+def opened() -> Iterator[Team]:
+    """Start a grid for the users, and end it afterwards."""
     from gridnb.grid import Grid
 
     with Grid(catalog(**THREE), BUDGET, "benefits sharing") as grid:
-        lease = grid.request(workers=_SHARED).wait()
-        waits = _work(grid, [lease.workers] * USERS, bursts, seed)
-        lease.release()
-    return _usage(grid.bill(), waits)
+        delays()  # read before anybody's time counts
+        yield Team(grid)
 
 
-def apart(bursts: int = 4, seed: int = 1) -> Usage:
-    """Give each user workers of their own, which nobody else can use."""
-    from gridnb.grid import Grid
+class Team:
+    """The users, and the grid that they work on."""
 
-    with Grid(catalog(**THREE), BUDGET, "benefits sharing") as grid:
-        leases = [grid.request(workers=_OWN) for _ in range(USERS)]
-        waits = _work(grid, [lease.wait().workers for lease in leases], bursts, seed)
-        grid.release()
-    return _usage(grid.bill(), waits)
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
 
+    def together(self, bursts: int = 4, seed: int = 1) -> Usage:
+        """Have all users share one lease."""
+        lease = self.grid.request(workers=_SHARED).wait()
+        waits = _work(self.grid, [lease.workers] * USERS, bursts, seed)
+        return self._usage([lease], waits)
 
-def _usage(bill: pd.DataFrame, waits: Sequence[float]) -> Usage:
-    kinds = bill.groupby("kind")["seconds"].sum()
-    seconds = {kind: float(kinds.get(kind, 0)) for kind in ("used", "kept", "idle", "overhead")}
-    return Usage(seconds, sum(bill["amount"], Decimal(0)), tuple(waits))
+    def apart(self, bursts: int = 4, seed: int = 1) -> Usage:
+        """Give each user workers of their own, which nobody else can use."""
+        leases = [self.grid.request(workers=_OWN) for _ in range(USERS)]
+        waits = _work(self.grid, [lease.wait().workers for lease in leases], bursts, seed)
+        return self._usage(leases, waits)
+
+    def _usage(self, leases: list[Lease], waits: list[float]) -> Usage:
+        """End the leases, and add up their bill."""
+        end(*leases)
+        bill = self.grid.bill()
+        mine = bill[bill["lease"].isin([lease.id for lease in leases])]
+        kinds = mine.groupby("kind")["seconds"].sum()
+        seconds = {kind: float(kinds.get(kind, 0)) for kind in ("used", "kept", "idle", "overhead")}
+        return Usage(seconds, sum(mine["amount"], Decimal(0)), tuple(waits))
 
 
 def _work(grid: Grid, workers: list[list[str]], bursts: int, seed: int) -> list[float]:
     """Let each user work, on the workers that are theirs, and return how long bursts took."""
-    delays()  # read before anybody's time counts
     waits: list[float] = []
     users = [
         threading.Thread(target=_user, args=(grid.id, names, _pattern(seed, n, bursts), waits))
@@ -119,7 +127,7 @@ def _user(grid: str, workers: list[str], pattern: Iterator[float], waits: list[f
         for thinks in pattern:
             time.sleep(thinks)
             began = time.monotonic()
-            pieces = delays()[:_TASKS]
+            pieces = delays()[:_PIECES]
             client.gather(client.map(interval, pieces, draws=_DRAWS, workers=workers, pure=False))
             waits.append(time.monotonic() - began)
     finally:

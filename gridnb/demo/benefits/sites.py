@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 from gridnb.catalog import Catalog
 
-__all__ = ["BUDGET", "THREE", "catalog"]
+if TYPE_CHECKING:
+    from gridnb.grid import Lease
+
+__all__ = ["BUDGET", "THREE", "catalog", "end"]
 
 #: More than any of the measurements costs.
 BUDGET = "100 GD"
@@ -44,3 +50,20 @@ def _site(name: str, count: int) -> dict[str, object]:
         "offers": [offer],
         "preload": ["numpy", "gridnb.demo.benefits.work"],
     }
+
+
+def end(*leases: Lease, patience: float = 30.0) -> None:
+    """Release leases, and wait until their workers are charged and make room for others.
+
+    Raises
+    ------
+    TimeoutError
+        If they take longer than `patience` seconds.
+    """
+    for lease in leases:
+        lease.release()
+    until = time.monotonic() + patience
+    while any(lease.state != "ended" for lease in leases):
+        if time.monotonic() > until:
+            raise TimeoutError(f"leases did not end within {patience:g} s")
+        time.sleep(0.05)

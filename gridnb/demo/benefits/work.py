@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["WAIT", "delays", "interval", "normal_equations", "solve"]
 
 #: Seconds for which a piece of work waits for its data.
-WAIT = 0.25
+WAIT = 0.15
 
 #: What a delay is explained by: each value of them has a column of its own.
 _FACTORS = ("carrier", "origin", "hour")
