@@ -21,7 +21,8 @@ from gridnb.widgets.display import show_as_rendered, shower
 if TYPE_CHECKING:
     from gridnb.cells.outcome import Outcome
     from gridnb.grid import Grid
-    from gridnb.notebook.session import Ask, Session
+    from gridnb.notebook.session import Session
+    from gridnb.notebook.wanted import Ask
     from gridnb.seats import Seat
 
 __all__ = ["Cell", "cost_of", "count_of", "label", "notes", "rates", "run_cell", "warnings"]
@@ -179,6 +180,7 @@ class _Running:
                     cost=cost,
                     left=self.session.left,
                     failed=state == "failed",
+                    keeps=outcome is not None and bool(outcome.remote),
                     notes=self._notes(outcome),
                 )
                 self.sink.flush()

@@ -68,6 +68,8 @@ class Footer:
         What a user should know of names: rebound, remote, not looked at.
     released_in
         Real seconds until an idle lease ends, or None.
+    keeps
+        Whether it made values that stay at a site, and are lost with its workers.
     """
 
     run: str
@@ -81,6 +83,7 @@ class Footer:
     notes: list[str] = field(default_factory=list)
     released_in: float | None = None
     released: bool = False
+    keeps: bool = False
     ended: float = field(default_factory=time.monotonic)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _show: Show | None = None
@@ -96,9 +99,10 @@ class Footer:
         if self.left is not None:
             parts.append(f"{money(self.left)} left")
         if self.released:
-            parts.append("released")
+            parts.append("released, with what was kept" if self.keeps else "released")
         elif self.released_in is not None:
-            parts.append(f"warm for {_clock(self.released_in)}, then released")
+            what = " with what is kept" if self.keeps else ""
+            parts.append(f"warm for {_clock(self.released_in)}, then released{what}")
         return parts
 
     def text(self) -> str:

@@ -20,7 +20,8 @@ from gridnb.notebook.oneline import in_one_line
 from gridnb.notebook.pieces import take_pieces
 from gridnb.notebook.plain import PlainCells
 from gridnb.notebook.progress import Progress
-from gridnb.notebook.session import Ask, Session
+from gridnb.notebook.session import Session
+from gridnb.notebook.wanted import Ask
 
 if TYPE_CHECKING:
     from gridnb.grid import Grid

@@ -194,6 +194,7 @@ class _Mapping:
             cost=cost_of(self.grid, self.pool.spent),
             left=self.session.left,
             failed=state == "failed",
+            keeps=bool(self._remotes()),
             notes=self.notes(),
         )
         self.say.settle(footer)

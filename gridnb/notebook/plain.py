@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gridnb.notebook.cell import count_of, label, rates
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.progress import Progress
-from gridnb.notebook.session import Ask
+from gridnb.notebook.wanted import Ask
 from gridnb.widgets.display import shower
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gridnb.cells.outcome import Outcome
     from gridnb.cells.remote import Remote
     from gridnb.grid import Grid
-    from gridnb.notebook.session import Places
+    from gridnb.notebook.wanted import Places
     from gridnb.seats import Seat
 
 __all__ = ["Piece", "Pool"]

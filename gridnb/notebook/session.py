@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import BudgetError, HubError
 from gridnb.fixed import fixed
+from gridnb.notebook import wanted
+from gridnb.notebook.wanted import Ask, Places
 
 if TYPE_CHECKING:
     from gridnb.broker import Quote, Request
@@ -19,45 +20,10 @@ if TYPE_CHECKING:
     from gridnb.seats import Seat
     from gridnb.units import Money
 
-__all__ = ["Ask", "Places", "Say", "Session"]
-
-#: How much of its deadline a cell has to find in a lease that is there already.
-IN_TIME = 0.8
+__all__ = ["Say", "Session"]
 
 #: Called with what is going on, for the user to read.
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What a cell asks for: keywords of a request; none for a bare ``%%grid``."""
-
-    request: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def bare(self) -> bool:
-        """Whether any worker that is up will do."""
-        return not self.request
-
-    def parsed(self) -> Request:
-        """Check it.
-
-        Raises
-        ------
-        RequestError
-            Says the first mistake.
-        """
-        from gridnb.broker import Request
-
-        return Request.of(**self.request)
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a cell may run: at these sites, in this lease if it has to be that one."""
-
-    sites: list[str]
-    lease: str | None = None
 
 
 class Session:
@@ -283,8 +249,7 @@ class Session:
 
     def allowed(self, ask: Ask) -> list[str]:
         """Return the sites that fit a cell, as far as it names sites and regions."""
-        found = self._allowed(self.connected(), ask.parsed())
-        return [site.name for site in self.connected().catalog.sites if site.name in found]
+        return wanted.allowed(self.connected().catalog, ask.parsed())
 
     def sites_up(self, sites: Sequence[str]) -> list[str]:
         """Return those of these sites at which a worker is up, the cheapest worker first."""
@@ -297,15 +262,11 @@ class Session:
         """Make sure that workers are up which meet `ask`, or come; returns where they are."""
         grid, request = self.answering(), ask.parsed()
         state = grid.status()
-        allowed = self._allowed(grid, request)
-        fit = [w for w in state["workers"] if self._usable(w, state, request, allowed)]
-        limited = bool(_limits(request))
-        if limited and fit:
-            # A limit holds for one lease: what is there of another adds nothing to it.
-            fit = [w for w in fit if w["lease"] == fit[-1]["lease"]]
-        missing = self._missing(request, fit)
+        limited = bool(wanted.limits(request))
+        fit = wanted.usable(state, request, grid.catalog, self._asked)
+        missing = wanted.missing(request, fit)
         if limited and missing:
-            missing, fit = self._missing(request, []), []
+            missing, fit = wanted.missing(request, []), []
         if missing:
             lease = self.lease({**ask.request, **missing}, state)
             if wait:
@@ -319,50 +280,6 @@ class Session:
                 grid.cluster.call("wait", lease=fit[0]["lease"], n=1, timeout=None)
             sites = [fit[0]["site"]]
         return Places(list(dict.fromkeys(sites)), fit[0]["lease"] if limited else None)
-
-    def _allowed(self, grid: Grid, request: Request) -> set[str]:
-        from gridnb.broker.market import in_places
-
-        return {site.name for site in grid.catalog.sites if in_places(site, request)}
-
-    def _usable(
-        self, worker: dict[str, Any], state: dict[str, Any], request: Request, allowed: set[str]
-    ) -> bool:
-        if worker["site"] not in allowed or worker["state"] not in ("starting", "running"):
-            return False
-        lease = next((each for each in state["leases"] if each["id"] == worker["lease"]), None)
-        if lease is None or lease["state"] != "active":
-            return False
-        if not self._in_time(lease, state, request):
-            return False
-        # Limits of money and time belong to a lease as a whole: another one will not do.
-        return _limits(request) in ((), _limits(self._asked.get(worker["lease"])))
-
-    def _in_time(self, lease: dict[str, Any], state: dict[str, Any], request: Request) -> bool:
-        """Whether a lease with a deadline leaves a cell the time that it gives itself."""
-        if request.deadline is None or lease["ends_in"] is None:
-            return True
-        scale = float(self.connected().catalog.time_scale)
-        return float(lease["ends_in"]) >= IN_TIME * float(request.deadline) / scale
-
-    def _missing(self, request: Request, workers: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return what has to be asked for beside these workers; empty if they are enough."""
-        if not workers:
-            return {"cores": max(request.cores, self._default_cores(request))}
-        missing: dict[str, Any] = {}
-        cores = request.cores - sum(each["cores"] for each in workers)
-        memory = (request.memory or 0) - sum(each["memory"] for each in workers)
-        gpus = request.gpus - sum(each.get("gpus", 0) for each in workers)
-        if cores > 0 or memory > 0 or gpus > 0:
-            missing = {"cores": max(cores, 1), "gpus": max(gpus, 0)}
-            missing["memory"] = memory if memory > 0 else None
-        return missing
-
-    def _default_cores(self, request: Request) -> int:
-        from gridnb.config import settings
-
-        given = {"cores", "memory", "gpus", "workers"} & request.model_fields_set
-        return 1 if given else settings().cores
 
     def lease(self, request: dict[str, Any], state: dict[str, Any] | None = None) -> Lease:
         """Take a lease.
@@ -408,12 +325,3 @@ class Session:
         every = bool({"cores", "memory", "gpus", "workers"} & ask.request.keys())
         lease.wait(None if every else 1)
         say(f"leased {what} · {cost}")
-
-
-def _limits(request: Request | None) -> tuple[Any, ...]:
-    """The wishes that only a lease of its own can meet."""
-    if request is None:
-        return ()
-    given = [request.max_cost, request.deadline, request.spot or None]
-    policy = request.optimize if request.optimize != "cost" else None
-    return (*given, policy) if any((*given, policy)) else ()

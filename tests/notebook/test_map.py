@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -44,7 +46,8 @@ def test_the_first_error_stops_the_rest_and_names_the_value(grid):
 def test_progress_is_shown_after_two_seconds(grid):
     reply = grid.ok("%%grid --map x=range(6)\nimport time\ntime.sleep(1)\nx")
     shown = [text for kind, text in reply.outputs if kind.endswith("display_data")]
-    assert any(text.startswith("6 of 6 · ") for text in shown)
+    assert any(re.match(r"[1-5] of 6 · .*now x = ", text) for text in shown)
+    assert reply.line == shown[-1] and reply.line.startswith("alpha · ")
 
 
 def test_an_interrupt_stops_all_and_keeps_what_is_done(grid):
