@@ -56,6 +56,11 @@ class Lease:
         self._grid.cluster.call("wait", lease=self.id, n=n, timeout=timeout)
         return self
 
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
+        """Run a function on one of the workers; see :meth:`Grid.submit`."""
+        sites = list(self.quote.sites)
+        return self._grid._send(function, args, kwargs, sites=sites, lease=self.id)
+
     def release(self) -> None:
         """End the workers; what is left of the money that was set aside goes back."""
         self._grid.release(self.id)
@@ -267,6 +272,15 @@ class Grid:
         CaptureError
             If the function or an argument cannot be sent.
         """
+        return self._send(function, args, kwargs)
+
+    def _send(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        **order: Any,
+    ) -> Job:
         from gridnb.cells.pack import pack
 
         label = getattr(function, "__name__", type(function).__name__)
@@ -274,7 +288,7 @@ class Grid:
         body = "function(*args, **kwargs)"
         packed = pack(body, namespace)  # now, so that what changes later does not matter
         run = Run(self.new_run(), body, namespace, packed=packed, returns="result")
-        return self.start(run, label, kind="function")
+        return self.start(run, label, kind="function", **order)
 
     def start(
         self,
