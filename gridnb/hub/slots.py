@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from gridnb.catalog import Offer, Site
@@ -85,7 +86,7 @@ class Slot:
         """Whether it was told to end."""
         return self.state == "draining"
 
-    @property
+    @cached_property
     def rate(self) -> Decimal:
         """Price an hour of billed time."""
         return self.site.price(self.offer)

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from gridnb.errors import GridError
+from gridnb.errors import ConsentError, GridError
 from gridnb.widgets import html
 from gridnb.widgets.live import Button, Dropdown, IntSlider, SelectionSlider, Text, ToggleButton
 from gridnb.widgets.panel import pieces
 from gridnb.widgets.panel.ask import Question
 from gridnb.widgets.panel.tasks import Latest, Tasks, told
-from gridnb.widgets.panel.wishes import Choices, choices, described, priced, request_of
+from gridnb.widgets.panel.wishes import (
+    Choices,
+    bought_for,
+    choices,
+    described,
+    priced,
+    request_of,
+)
 
 if TYPE_CHECKING:
     from gridnb.broker import Quote
@@ -25,7 +32,6 @@ _STYLE = {"description_width": "74px"}
 _WIDE = {"width": "auto", "min_width": "0"}
 _ANY = "any"
 _SPOT = {"on demand": False, "either": None, "spot only": True}
-_PLAY = {"GD", "XTS"}  # money that is not real
 
 
 class Form:
@@ -37,6 +43,8 @@ class Form:
         Says what keywords of a request would cost; called from a thread, raises GridError.
     lease
         Takes a lease on keywords of a request; returns what there is to say.
+    consent
+        Agrees to real money for this session, after a question.
     """
 
     def __init__(
@@ -44,9 +52,10 @@ class Form:
         catalog: Catalog,
         quote: Callable[..., Quote],
         lease: Callable[[dict[str, Any]], str],
+        consent: Callable[[], None],
         tasks: Tasks,
     ) -> None:
-        self._ask_quote, self._lease, self._tasks = quote, lease, tasks
+        self._ask_quote, self._lease, self._consent, self._tasks = quote, lease, consent, tasks
         self._quote: Quote | None = None
         self._fields = _fields(choices(catalog))
         self._answer = ipywidgets.HTML(layout={"min_height": "72px"})
@@ -99,21 +108,32 @@ class Form:
         self._button.description = "Request" if found is None else f"Request · {priced(found)}"
 
     def _press(self) -> None:
-        quote, values = self._quote, self.values
-        if quote is None:
-            return
-        if quote.free or quote.currency in _PLAY:
+        if self._quote is not None:
+            self._button.disabled = True
+            self._said.value = pieces.faint("requesting…")
+            values = self.values
             self._tasks.do(lambda: self._take(values))
-            return
-        self._question.ask(
-            f"Pay {quote.rate} per hour in real money?", "Yes, request", lambda: self._take(values)
-        )
 
     def _take(self, values: dict[str, Any]) -> None:
-        self._button.disabled = True
-        self._said.value = pieces.faint("requesting…")
-        self._said.value = pieces.problem(told(lambda: self._lease(values)))
-        self._changed()
+        """Lease, in a thread; before the first real money of a session there is a question."""
+        try:
+            said = pieces.problem(told(lambda: self._lease(values)))
+        except ConsentError as error:
+            said = ""
+            self._question.ask(
+                f"This is real money. Lease {bought_for(error)}?",
+                "Yes, pay for it",
+                lambda: self._agreed(values),
+            )
+        self._said.value = said
+        self._latest.put(self.values)
+
+    def _agreed(self, values: dict[str, Any]) -> None:
+        self._said.value = pieces.problem(told(lambda: self._with_consent(values)))
+
+    def _with_consent(self, values: dict[str, Any]) -> str:
+        self._consent()
+        return self._lease(values)
 
 
 class _Field:

@@ -55,6 +55,9 @@ class Steered(Protocol):
     def request(self, quote: Quote) -> Any:
         """Lease a quote."""
 
+    def consent(self) -> None:
+        """Agree to real money."""
+
     def release(self, lease: str) -> list[str]:
         """End a lease."""
 

@@ -18,8 +18,10 @@ __all__ = [
     "lease_row",
     "meter",
     "problem",
+    "run_part",
     "run_row",
     "runs_ended",
+    "site_part",
     "sites",
 ]
 
@@ -124,6 +126,12 @@ def _bar(budget: dict[str, Any]) -> str:
 
 def sites(snapshot: Snapshot) -> str:
     """What is up where, what it costs, and what went in and out."""
+    part = site_part(snapshot)
+    return html.block(html.table(part.head, part.rows, numbers=part.numbers))
+
+
+def site_part(snapshot: Snapshot) -> tables.Part:
+    """The same as a table that can be written in HTML and as text."""
     status = snapshot.status
     currency = status["budget"]["currency"]
     ins, outs = _traffic(status["links"])
@@ -140,9 +148,8 @@ def sites(snapshot: Snapshot) -> str:
         )
         for site in status["sites"]
     ]
-    names = f"site|state|workers|cores|{unit(status)}|spent|in|out"
-    numbers = f"workers|cores|{unit(status)}|spent|in|out"
-    return html.block(html.table(names.split("|"), rows, numbers=numbers.split("|")))
+    numbers = ("workers", "cores", unit(status), "spent", "in", "out")
+    return tables.Part(("site", "state", *numbers), rows, frozenset(numbers))
 
 
 def _up(site: dict[str, Any]) -> bool:
@@ -174,6 +181,16 @@ def _traffic(links: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, int
 
 def runs_ended(snapshot: Snapshot, most: int) -> str:
     """The newest runs that are over, and how many more there are."""
+    part, counts = run_part(snapshot, most), snapshot.status["counts"]
+    if not part.rows:
+        return html.block(html.muted("no run has ended yet"))
+    more = counts["runs_total"] - counts["runs_running"] - len(part.rows)
+    rest = html.muted(f"and {more:,} older ones, in %grid bill") if more > 0 else ""
+    return html.block(html.table(part.head, part.rows, numbers=part.numbers) + rest)
+
+
+def run_part(snapshot: Snapshot, most: int) -> tables.Part:
+    """The newest runs that are over, as a table."""
     status = snapshot.status
     currency = status["budget"]["currency"]
     over = [run for run in status["runs"] if run["state"] != "running"][::-1]
@@ -187,13 +204,7 @@ def runs_ended(snapshot: Snapshot, most: int) -> str:
         )
         for run in over[:most]
     ]
-    counts = status["counts"]
-    more = counts["runs_total"] - counts["runs_running"] - len(rows)
-    if not rows:
-        return html.block(html.muted("no run has ended yet"))
-    table = html.table(("run", "state", "sites", "time", "cost"), rows, numbers=("time", "cost"))
-    rest = html.muted(f"and {more:,} older ones, in %grid bill") if more > 0 else ""
-    return html.block(table + rest)
+    return tables.Part(("run", "state", "sites", "time", "cost"), rows, frozenset(("time", "cost")))
 
 
 def run_row(run: dict[str, Any], currency: str) -> str:

@@ -38,12 +38,17 @@ def static_html(snapshot: Snapshot, note: str = "") -> str:
 def static_text(snapshot: Snapshot, note: str = "") -> str:
     """Write the same for a terminal."""
     status = snapshot.status
-    currency, seconds = status["budget"]["currency"], lasts(status)
+    grid, currency, seconds = status["grid"], status["budget"]["currency"], lasts(status)
+    tags = [text for text, _ in tables.tags(grid)]
+    first = [f"Grid {grid['id']}", f"catalog {grid['catalog']}", *tags]
     meter = [*tables.budget_text(status), f"{amount(status['budget']['held'], currency)} held"]
     meter.append(f"{amount(rate_of(status), currency)} {unit(status)}")
     if seconds is not None:
         meter.append(f"lasts {short_time(seconds)}")
-    return "\n".join([repr(tables.status(status)), " · ".join(meter), _when(snapshot, note)])
+    parts = [pieces.site_part(snapshot), pieces.run_part(snapshot, _MOST)]
+    texts = [html.text_table(p.head, p.rows, numbers=p.numbers) for p in parts if p.rows]
+    head = "\n".join([" · ".join(first), _when(snapshot, note), " · ".join(meter)])
+    return "\n\n".join([head, *texts])
 
 
 def _when(snapshot: Snapshot, note: str) -> str:

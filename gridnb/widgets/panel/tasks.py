@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gridnb.errors import GridError
+from gridnb.errors import ConsentError, GridError
 
 __all__ = ["Latest", "Tasks", "told"]
 
@@ -14,9 +14,17 @@ T = TypeVar("T")
 
 
 def told(work: Callable[[], str]) -> str:
-    """Do it, and return what there is to say: what it returned, or its error in a line."""
+    """Do it, and return what there is to say: what it returned, or its error in a line.
+
+    Raises
+    ------
+    ConsentError
+        If somebody has to be asked first.
+    """
     try:
         return work()
+    except ConsentError:
+        raise
     except (GridError, OSError, RuntimeError) as error:
         return f"✗ {error}".partition("\n")[0]
 

@@ -46,7 +46,7 @@ class PanelView:
         self._no_figure = ipywidgets.HTML(pieces.faint("nothing was charged yet"))
         self._chart = ipywidgets.VBox([self._no_figure])
         self._budget = Budget(grid.currency, self._then(set_budget), self._tasks)
-        self._form = Form(grid.catalog, grid.quote, self._then(lease), self._tasks)
+        self._form = Form(grid.catalog, grid.quote, self._then(lease), grid.consent, self._tasks)
         self._sites = ipywidgets.HTML()
         self._leases = Rows("Release", "releasing…", self._then(self._release), self._tasks)
         self._runs = Rows("Cancel", "cancelling…", self._then(self._cancel), self._tasks, RUNS)

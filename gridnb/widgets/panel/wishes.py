@@ -11,8 +11,9 @@ from gridnb.broker.request import size_text
 if TYPE_CHECKING:
     from gridnb.broker import Quote
     from gridnb.catalog import Catalog
+    from gridnb.errors import ConsentError
 
-__all__ = ["Choices", "choices", "described", "priced", "request_of"]
+__all__ = ["Choices", "bought_for", "choices", "described", "priced", "request_of"]
 
 _GIB = 2**30
 
@@ -98,6 +99,19 @@ def described(quote: Quote) -> list[str]:
     ]
 
 
+def bought_for(error: ConsentError) -> str:
+    """Say what was refused for want of a yes, and what there is to pay for it."""
+    from gridnb.broker import Quote
+    from gridnb.hub.consent import bought
+
+    budget = error.budget
+    what = bought([Quote.from_json(quote) for quote in error.quotes])
+    return f"{what}, from a budget with {budget['left']} left of {budget['cap']}"
+
+
 def request_of(values: dict[str, Any]) -> dict[str, Any]:
     """Return keywords of a request: what was left empty is not asked for."""
-    return {name: value for name, value in values.items() if value not in ("", None, (), 0)}
+    # Nothing for `spot` says something: either kind will do.
+    return {
+        n: value for n, value in values.items() if n == "spot" or value not in ("", None, (), 0)
+    }
