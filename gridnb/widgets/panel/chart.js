@@ -1,5 +1,15 @@
-// Stacked lines of cost over time. Plotly stands above, see figures.py.
-const Plotly = module.exports.default ?? module.exports;
+// Stacked lines of cost over time, drawn by plotly.js, which comes as bytes.
+//
+// It is imported when the first chart is shown: anywidget gives up on a module that
+// takes longer than two seconds to load, and then drops all that is sent to its widget.
+const KEPT = Symbol.for("gridnb.plotly");
+
+async function plotly(model) {
+  globalThis[KEPT] ??= import(
+    URL.createObjectURL(new Blob([model.get("plotly")], { type: "text/javascript" }))
+  );
+  return (await globalThis[KEPT]).default;
+}
 
 function traces({ x, lines }) {
   return lines.map(({ name, colour, y }) => ({
@@ -8,7 +18,8 @@ function traces({ x, lines }) {
   }));
 }
 
-function render({ model, el }) {
+async function render({ model, el }) {
+  const Plotly = await plotly(model);
   const plot = document.createElement("div");
   plot.className = "gridnb-chart";
   el.append(plot);

@@ -27,12 +27,14 @@ _GRID = "rgba(128,128,128,0.22)"
 _OTHERS = "other sites"
 
 
+_CHART = (files("gridnb.widgets.panel") / "chart.js").read_text(encoding="utf-8")
+
+
 @cache
-def _script() -> str:
-    # plotly.js looks for a `module` to export itself to, and finds this one.
-    plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    chart = (files("gridnb.widgets.panel") / "chart.js").read_text(encoding="utf-8")
-    return f"const module = {{ exports: {{}} }};\n{plotly}\n{chart}"
+def _plotly() -> bytes:
+    """Return plotly.js as a module: it looks for a `module` to export itself to."""
+    script = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    return b"const module = { exports: {} };\n" + script + b"\nexport default module.exports;\n"
 
 
 def columns(
@@ -51,6 +53,8 @@ def columns(
 
 
 class _Chart(anywidget.AnyWidget):
+    _esm = _CHART
+    plotly = traitlets.Bytes().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)
 
@@ -60,7 +64,7 @@ class CostOverTime:
 
     def __init__(self, names: Sequence[str], currency: str) -> None:
         self._names = names[: len(_COLOURS) - 1]
-        self.widget = _Chart(_esm=_script(), data={"x": [], "lines": []}, frame=_frame(currency))
+        self.widget = _Chart(plotly=_plotly(), data={"x": [], "lines": []}, frame=_frame(currency))
         self._drawn: Point | None = None
 
     def show(self, series: Sequence[Point]) -> bool:
