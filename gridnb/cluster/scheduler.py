@@ -117,8 +117,8 @@ class GridScheduler(Scheduler):
         """Start none yet: its pages are open to all users of this machine."""
         self._routes = routes
 
-    def open_dashboard(self) -> str:
-        """Start Dask's dashboard, on loopback, if it does not run yet; returns its address.
+    def open_dashboard(self) -> int:
+        """Start Dask's dashboard, on loopback, if it does not run yet; returns its port.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class GridScheduler(Scheduler):
             start(self._routes, "127.0.0.1:0")
             connect(self.http_application, self.http_server, self, prefix="")
         server: Any = self.http_server
-        return f"http://127.0.0.1:{server.port}/status"
+        return int(server.port)
 
     # who may join
 

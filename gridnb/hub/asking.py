@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -63,9 +64,11 @@ def _question(error: ConsentError) -> str:
 
 def _answer(question: str) -> str | None:
     """Put a question to the user; None if there is no way to."""
+    kernel = _kernel()
     if threading.current_thread() is not threading.main_thread():
         return None
-    kernel = _kernel()
+    if kernel is None and _in_loop():  # a server's, perhaps: it must not wait for somebody
+        return None
     heard = sys.stdin is not None and sys.stdin.isatty() if kernel is None else _asks(kernel)
     if not heard:
         return None
@@ -75,6 +78,14 @@ def _answer(question: str) -> str | None:
         return input(question)
     except (EOFError, StdinNotImplementedError):
         return None
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _asks(kernel: Any) -> bool:

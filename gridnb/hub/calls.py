@@ -332,9 +332,9 @@ class Calls:
     # the hub itself
 
     async def dashboard(self) -> dict[str, Any]:
-        """Start Dask's dashboard (on loopback) on first use, and return its address."""
+        """Start Dask's dashboard (on loopback) on first use, and say where it is."""
         try:
-            return {"link": self.hub.scheduler.open_dashboard()}
+            return {"host": "127.0.0.1", "port": self.hub.scheduler.open_dashboard()}
         except ImportError:
             raise HubError(
                 "Dask's dashboard needs bokeh; install it with `pip install bokeh`"

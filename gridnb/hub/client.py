@@ -11,6 +11,7 @@ from dask.base import annotate
 from distributed import Adaptive, Client
 from distributed.core import Status, rpc
 from distributed.security import Security
+from distributed.utils import format_dashboard_link
 
 from gridnb import errors
 from gridnb.cluster.private import Cluster
@@ -200,8 +201,12 @@ class GridCluster(Cluster):
 
     @property
     def dashboard_link(self) -> str:
-        """Address of Dask's dashboard, which starts on first use, on loopback."""
-        return str(self.call("dashboard")["link"])
+        """Address of Dask's dashboard, which starts on first use, on loopback.
+
+        It is written as the setting ``distributed.dashboard.link`` says, as all of Dask does.
+        """
+        at = self.call("dashboard")
+        return str(format_dashboard_link(at["host"], at["port"]))
 
 
 class GridClient(Client):
