@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -135,6 +136,7 @@ class Model:
             if self._thread is None and not self.grid.closed:
                 self._thread = threading.Thread(target=self._run, name="gridnb-panel", daemon=True)
                 self._thread.start()
+                atexit.register(self._drop)
 
     def unwatch(self, watcher: Callable[[Snapshot], None]) -> None:
         """Call it no more; without a watcher the thread ends."""
@@ -152,16 +154,24 @@ class Model:
 
     def stop(self) -> None:
         """Tell watchers how it stood, and end; called before the grid's connection is closed."""
-        with self._wake:
-            watchers, self._watchers = self._watchers, []
-            self._wake.notify()
-            thread = self._thread
-        _join(thread)
+        watchers = self._drop()
         if watchers:
             last = self._look()
             self._last = Snapshot(last.status, last.series, last.problem, over=True)
             for watcher in watchers:
                 _tell(watcher, self._last)
+
+    def _drop(self) -> list[Callable[[Snapshot], None]]:
+        """End the thread; returns who was watching.
+
+        When the kernel ends nobody is told: the front end has forgotten its widgets by then.
+        """
+        with self._wake:
+            watchers, self._watchers = self._watchers, []
+            self._wake.notify()
+            thread = self._thread
+        _join(thread)
+        return watchers
 
     def _run(self) -> None:
         while (watchers := self._wait()) is not None:
@@ -177,6 +187,7 @@ class Model:
                 self._wake.wait(self._due - time.monotonic())
             if not self._watchers:
                 self._thread = None
+                atexit.unregister(self._drop)
                 return None
             self._due = time.monotonic() + QUIET
             return list(self._watchers)
