@@ -27,8 +27,14 @@ def test_values_may_be_any_expression(grid):
     assert grid.ok("%%grid --map x=range(0)\nx").result == "[]"
 
 
-def test_it_runs_on_several_seats_as_one_run(grid):
-    grid.ok("%%grid --map x=range(4) --into pids\nimport os, time\ntime.sleep(0.3)\nos.getpid()")
+def test_it_runs_on_several_seats_as_one_run(grid, tmp_path):
+    grid.ok(f"here = {str(tmp_path)!r}")
+    grid.ok(
+        "%%grid --map x=range(4) --into pids\nimport os, pathlib, time\n"
+        "pathlib.Path(here, str(os.getpid())).touch()\nend = time.monotonic() + 60\n"
+        "while len(os.listdir(here)) < 2 and time.monotonic() < end: time.sleep(0.05)\n"
+        "os.getpid()"
+    )
     assert grid.value("len(set(pids))") == "2"
     assert "pids" not in grid.value("[r['label'] for r in grid.status()['runs']]")
 
