@@ -68,3 +68,12 @@ def test_imports_runs(capsys):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [each["metric"] for each in rows] == ["time", "reply"]
     assert all(each["ratio"] > 0 for each in rows)
+
+
+@pytest.mark.slow
+def test_panel_runs(capsys):
+    pytest.importorskip("ipywidgets")
+    assert command.main(["panel", "--quick", "--repeats", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [each["metric"] for each in rows] == ["state, hub", "update, kernel", "CPU, kernel"]
+    assert all(each["gridnb"] > 0 and each["peer"] > 0 for each in rows)

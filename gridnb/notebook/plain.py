@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -60,12 +61,18 @@ class PlainCells:
         with self._lock:
             if self._run is not None:
                 return
-            self._run = grid.new_run()
+            self._run = run = grid.new_run()
             if not grid.cluster.observed:
                 self._session.places(Ask(), Progress(self._shell, quiet=False))
             self._began = time.monotonic()
-            grid.client.tag = self._run
-            grid.client.announce(self._run, self._label(), "running")
+            grid.client.tag = run
+            grid.client.announce(run, self._label(), "running")
+            grid.cancels[run] = lambda: self._interrupt(run)
+
+    def _interrupt(self, run: str) -> None:
+        """Do what the stop button does, if the cell is still this one."""
+        if self._run == run and (thread := threading.main_thread().ident) is not None:
+            signal.pthread_kill(thread, signal.SIGINT)
 
     def _label(self) -> str:
         return label(count_of(self._shell), self._body or "")
@@ -76,6 +83,7 @@ class PlainCells:
         if grid is None or run is None or grid.closed:
             return
         grid.client.tag = None
+        grid.cancels.pop(run, None)
         name = label(result.execution_count or 0, body or "")
         grid.client.announce(run, name, "done" if result.success else "failed")
         footer = Footer(

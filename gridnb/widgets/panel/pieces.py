@@ -12,6 +12,7 @@ from gridnb.widgets.panel.amounts import amount, lasts, price, rate_of, short_ti
 from gridnb.widgets.panel.model import Snapshot
 
 __all__ = [
+    "ACTIVE",
     "faint",
     "head",
     "heading",
@@ -24,6 +25,9 @@ __all__ = [
     "site_part",
     "sites",
 ]
+
+#: States of runs that are not over.
+ACTIVE = frozenset({"running", "pending"})
 
 _DIGITS = "font-variant-numeric:tabular-nums;white-space:nowrap"
 _FAINT = "var(--jp-ui-font-color2,inherit)"
@@ -193,7 +197,7 @@ def run_part(snapshot: Snapshot, most: int) -> tables.Part:
     """The newest runs that are over, as a table."""
     status = snapshot.status
     currency = status["budget"]["currency"]
-    over = [run for run in status["runs"] if run["state"] != "running"][::-1]
+    over = [run for run in status["runs"] if run["state"] not in ACTIVE][::-1]
     rows = [
         (
             run["label"],
@@ -219,8 +223,12 @@ def lease_row(lease: dict[str, Any], status: dict[str, Any]) -> str:
     name = lease["id"].rpartition("-")[2]
     what = ", ".join(f"{each['count']} × {each['site']} {each['offer']}" for each in lease["lines"])
     ends = tables.ends(lease)
-    return _row(f"{name} · {what or 'no workers'}", ends, price(lease["rate"], currency),
+    return _row(f"{name} · {what or 'no workers'}", ends, _hourly(lease["rate"], currency),
                 amount(lease["spent"], currency))  # fmt: skip
+
+
+def _hourly(rate: str, currency: str) -> str:
+    return f"{amount(rate, currency)}/h" if Decimal(rate) else "free"
 
 
 def _row(name: str, note: str, *numbers: str) -> str:

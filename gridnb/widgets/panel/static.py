@@ -29,7 +29,7 @@ def static_html(snapshot: Snapshot, note: str = "") -> str:
         parts += [pieces.heading("leases"), *(pieces.lease_row(each, status) for each in leases)]
     parts.append(pieces.heading("runs"))
     currency = status["budget"]["currency"]
-    running = [run for run in status["runs"] if run["state"] == "running"]
+    running = [run for run in status["runs"] if run["state"] in pieces.ACTIVE]
     parts += [pieces.run_row(run, currency) for run in running[:_MOST]]
     parts.append(pieces.runs_ended(snapshot, _MOST))
     return "".join(parts)

@@ -162,7 +162,7 @@ def _runs(status: dict[str, Any]) -> list[Entry]:
     return [
         Entry(run["id"], pieces.run_row(run, currency), run.get("kind") != "dask")
         for run in reversed(status["runs"])
-        if run["state"] in ("running", "pending")
+        if run["state"] in pieces.ACTIVE
     ]
 
 
