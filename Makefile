@@ -1,6 +1,7 @@
 # make demo    the main job, on real data, over simulated sites
 # make lab     the first notebook in JupyterLab
 # make test    lint, types, layers and tests (ARGS="-k ledger" goes to pytest)
+# make binder  build the environment of binder/ in build/binder and run all notebooks there
 # make bench   list the benchmarks; NAME=imports runs one, NAME=all every one (ARGS=--quick)
 #
 # Each makes the environment that it needs in .venv; Python >= 3.11 and make are all it takes.
@@ -13,7 +14,7 @@ ARGS ?=
 # Processes that may not keep their bytecode start several times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo lab test lint format bench clean
+.PHONY: help demo lab test lint format bench binder clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +49,10 @@ $(VENV)/.user: pyproject.toml scripts/env
 $(VENV)/.dev: pyproject.toml scripts/env
 	scripts/env $(VENV) demo,notebook,test,lint,bench
 	touch $@
+
+binder:
+	rm -rf build/binder
+	scripts/binder.py build/binder
 
 clean:
 	rm -rf $(VENV) build dist demo test-artefacts .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
