@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from gridnb.grid import Grid as Grid
     from gridnb.grid import Lease as Lease
     from gridnb.jobs import Job as Job
+    from gridnb.notebook.app import App as App
     from gridnb.units import Money as Money
 
-__all__ = ["Catalog", "Grid", "GridError", "Job", "Lease", "Money", "Quote", "Request"]
+__all__ = ["App", "Catalog", "Grid", "GridError", "Job", "Lease", "Money", "Quote", "Request"]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "App": "gridnb.notebook.app",
     "Catalog": "gridnb.catalog",
     "Grid": "gridnb.grid",
     "GridError": "gridnb.errors",

@@ -13,7 +13,7 @@ import pytest
 import gridnb
 
 #: A change here is a change of what users may rely on: it belongs into CHANGELOG.md.
-PUBLIC = ["Catalog", "Grid", "GridError", "Job", "Lease", "Money", "Quote", "Request"]
+PUBLIC = ["App", "Catalog", "Grid", "GridError", "Job", "Lease", "Money", "Quote", "Request"]
 
 HEAVY = ["dask", "distributed", "ipywidgets", "numpy", "pandas", "plotly", "pydantic", "sqlalchemy"]
 

@@ -194,6 +194,15 @@ def _notebooks(add: _Add) -> None:
     )
     run.add_argument("--timeout", metavar="TIME", help="stop it after this time, like '10 min'")
     run.add_argument("--progress", action="store_true", help="say which cell runs")
+    app = add(
+        "app",
+        "gridnb.cli.app:app",
+        "open a notebook as a page with a form, a price and a button",
+        "Voilà serves it on this machine, without its code, until Ctrl-C.",
+    )
+    app.add_argument("notebook", metavar="NOTEBOOK", help="an .ipynb file with a gridnb.App")
+    app.add_argument("--port", metavar="N", help="where to listen (default: 8866 or a free one)")
+    app.add_argument("--no-browser", action="store_true", help="only say the address")
 
 
 def _running(add: _Add) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,7 +96,8 @@ class App(Shown):
         """Open it and wait, `timeout` seconds at most, until its cells have run and are shown."""
         self.page.route(_FONTS, lambda route: route.fulfill(body="", content_type="text/css"))
         self.page.goto(address, timeout=timeout * 1000)
-        self.page.wait_for_selector("#rendered_cells .jp-Cell", timeout=timeout * 1000)
+        # The first cell may show nothing.
+        self.page.wait_for_selector("#rendered_cells", state="attached", timeout=timeout * 1000)
         self.page.wait_for_function(_RENDERED, timeout=timeout * 1000, polling=100)
 
 
@@ -185,10 +187,13 @@ def open_app(
     width: int = 1280,
     height: int = 900,
 ) -> Iterator[App]:
-    """Open a notebook as an application; at the end fail on errors in the page."""
+    """Open a notebook as an application; at the end fail on errors in the page, and close it."""
     with _page(browser, width, height) as page, _sound(App(page), server, name) as app:
         app.open(server.url(name, theme))
         yield app
+        with page.expect_event("close"):
+            page.close(run_before_unload=True)
+        time.sleep(1)  # what it sends last needs Chromium to be there
 
 
 @contextlib.contextmanager

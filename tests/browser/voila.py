@@ -10,13 +10,7 @@ from pathlib import Path
 
 from tests.browser.server import Server, serving
 
-#: They need JupyterLab; elsewhere they write to the console that they failed.
-LAB_ONLY = (
-    "@jupyter-notebook/lab-extension",
-    "@jupyterhub/jupyter-server-proxy",
-    "dask-labextension",
-    "ipyparallel-labextension",
-)
+GIVEN_UP = 15  # seconds
 
 
 @dataclass(frozen=True)
@@ -30,18 +24,12 @@ class Voila(Server):
 
 @contextlib.contextmanager
 def voila_server(notebooks: Path, home: Path) -> Iterator[Voila]:
-    """Run Voilà on a directory of notebooks; the log goes to `home`."""
+    """Run Voilà on a directory of notebooks; the log goes to `home`.
+
+    As `gridnb app` does it, but that a page which is gone without a word is given up sooner.
+    """
     server = Voila.new(notebooks, home)
-    options = {
-        "Voila.ip": "127.0.0.1",
-        "Voila.port": server.port,
-        "Voila.port_retries": 0,
-        "Voila.open_browser": False,
-        "Voila.auto_token": True,
-        "VoilaConfiguration.show_tracebacks": True,
-        "VoilaConfiguration.extension_denylist": list(LAB_ONLY),
-    }
-    words = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "voila", *words, str(notebooks)]
+    words = [str(notebooks), str(server.port), str(GIVEN_UP)]
+    command = [sys.executable, "-m", "gridnb.cli.page", *words]
     with serving(server, command, home, "/login"):
         yield server
