@@ -143,6 +143,7 @@ def restore(ambient: Ambient) -> list[str]:
 
 def enter(ambient: Ambient) -> tuple[Ambient, list[str]]:
     """Make this process like that one; returns what it is now, and the parts that refused."""
+    LOGS.settle()
     _FILTERS.settle()
     now = here()
     for name, text in now.items():

@@ -13,6 +13,7 @@ from typing import Any
 
 from gridnb.cells.frames import Buffer
 from gridnb.cells.kept import Kept
+from gridnb.cells.late import Late
 from gridnb.cells.line import Line, Stuck
 from gridnb.cells.loader import Loader
 from gridnb.cells.outcome import Outcome
@@ -48,6 +49,7 @@ class CellConnection(Line):
         self.site = site
         self._lock = threading.Lock()
         self._drops: list[str] = []
+        self.late = Late(self._ask, lambda: self._lock.locked())
         self.loader = Loader(self, kept)
 
     def run(self, run: Run, *, sink: Sink) -> Outcome:
@@ -69,7 +71,9 @@ class CellConnection(Line):
             self.loader.space = run.namespace
             self.pressed()  # what was meant for a run that has ended must not hit this one
             with self._interrupts():
-                return self._converse(Talk(self, run, packed, sink))
+                outcome = self._converse(Talk(self, run, packed, sink))
+        self.late.keep(run.id, sink, going=bool(outcome.threads))
+        return outcome
 
     def _converse(self, talk: Talk) -> Outcome:
         try:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["Capture", "capture", "global_names", "hidden", "submodules"]
+__all__ = ["Capture", "bound", "capture", "global_names", "hidden", "submodules"]
 
 _LOADS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -78,6 +78,15 @@ def capture(
     known = {name for name in namespace if not hidden(name, namespace, shell)} - set(without)
     _Flow(known, found).statements(tree.body, set())
     return found
+
+
+def bound(body: str, shell: Any = None) -> list[str]:
+    """Names that a body binds in the notebook, as far as its text says."""
+    try:
+        tree = ast.parse(_transformation(shell)(body))
+    except SyntaxError:
+        return []
+    return sorted({name for node in tree.body for name in _binds(node)})
 
 
 def hidden(name: str, namespace: Mapping[str, Any], shell: Any = None) -> bool:

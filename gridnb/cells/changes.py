@@ -11,6 +11,7 @@ from typing import Any
 from gridnb.cells.dask import is_collection, token
 from gridnb.cells.nodes import CONTAINERS, children, kind_of, same, slot_names, state_of
 from gridnb.cells.pickles import CellPickler
+from gridnb.cells.widgetstate import traits, update_widget
 
 __all__ = ["Changes", "Tracker", "update"]
 
@@ -154,6 +155,9 @@ def _content(node: Any, kind: str, before: Any, *, whole: bool = False) -> Any:
             return _function(node)
         case "class":
             return _class(node, before, whole=whole)
+        case "widget":
+            old = dict(zip(*before, strict=True))
+            return {k: v for k, v in traits(node).items() if whole or old.get(k) is not v}
         case "bytearray":
             return bytes(node)
         case "frame":
@@ -193,9 +197,7 @@ def update(local: Any, kind: str, content: Any) -> None:
     match kind:
         case "list":
             _refill(local, content, lambda new: (local.clear(), local.extend(new)))
-        case "dict":
-            _refill(local, content, lambda new: (local.clear(), local.update(new)))
-        case "set":
+        case "dict" | "set":
             _refill(local, content, lambda new: (local.clear(), local.update(new)))
         case "instance":
             _attributes(local, content)
@@ -206,10 +208,13 @@ def update(local: Any, kind: str, content: Any) -> None:
                 setattr(local, name, value)
             for name in content[1]:
                 delattr(local, name)
+        case "widget":
+            update_widget(local, content)
         case "bytearray":
             local[:] = content
         case "frame":
             local._update_inplace(content)
+            local.attrs = content.attrs
         case "array" | "objects":
             import numpy
 

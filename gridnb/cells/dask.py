@@ -10,6 +10,7 @@ from typing import Any
 
 from gridnb.cells.frames import Buffer
 from gridnb.cells.spec import CellSpec
+from gridnb.cells.stop import interrupt_tasks
 from gridnb.errors import CellError
 
 __all__ = ["ANNOTATION", "CellDask", "adopt", "is_collection", "token"]
@@ -26,6 +27,9 @@ COURTESY = 5.0
 #: Seconds in which the scheduler has to know of a task.
 SETTLE = 2.0
 
+#: Seconds that cancelled tasks have to return, and workers to answer.
+RETURN, ANSWER = 0.2, 1.0
+
 #: What a body or its captured values mention when they use Dask.
 _MARKS = (b"dask", b"distributed", b"get_client", b"compute", b"xarray")
 
@@ -40,6 +44,8 @@ class CellDask:
         self._error: str = ""
         self._run: str | None = None
         self._futures: list[weakref.ref[Any]] = []
+        self._cancelling: threading.Thread | None = None
+        self._busy: dict[str, list[str]] = {}
 
     def start(self) -> None:
         """Begin to connect, if there is a scheduler."""
@@ -89,9 +95,36 @@ class CellDask:
         return [future for future in futures if future.status == "pending"]
 
     def cancel(self) -> None:
-        """Cancel what the current run has started and what has not finished."""
-        if pending := self._pending():
-            self._client.cancel(pending, force=True)
+        """Begin to cancel what the current run has started and what has not finished."""
+        pending = self._pending()
+        if self._cancelling is None and pending:
+            self._busy = {}
+            self._cancelling = threading.Thread(
+                target=self._cancel, args=(pending,), name="gridnb-cancel", daemon=True
+            )
+            self._cancelling.start()
+
+    def cancelled(self) -> list[str]:
+        """Wait for that; returns what a user should know: C code goes on, whoever asks."""
+        if self._cancelling is None:
+            return []
+        # A worker whose interpreter is held up does not answer.
+        self._cancelling.join(ANSWER)
+        self._cancelling = None
+        busy = sorted(name for names in self._busy.values() for name in names)
+        if not busy:
+            return []
+        return [
+            f"cancelled, but still in code that cannot be interrupted: {', '.join(busy)} "
+            "(its cores are free again when it returns)"
+        ]
+
+    def _cancel(self, pending: list[Any]) -> None:
+        self._client.cancel(pending, force=True)
+        run = self._client.run
+        self._busy = run(interrupt_tasks, ANNOTATION, self._run, on_error="ignore")
+        time.sleep(RETURN)
+        self._busy = run(interrupt_tasks, ANNOTATION, self._run, on_error="ignore")
 
     def settle(self) -> None:
         """Wait until the scheduler knows what is under way: the kernel will ask it for that."""

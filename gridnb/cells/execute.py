@@ -72,6 +72,8 @@ class Executor:
     ----------
     may_interrupt
         Makes the context in which an interrupt is raised as KeyboardInterrupt.
+    interrupted
+        Called at once when one has ended a body.
     """
 
     def __init__(
@@ -81,9 +83,10 @@ class Executor:
         *,
         speed: float,
         may_interrupt: Callable[[], AbstractContextManager[None]],
+        interrupted: Callable[[], object],
     ) -> None:
         self._shell, self._outbox, self._speed = shell, outbox, speed
-        self._may_interrupt = may_interrupt
+        self._may_interrupt, self._interrupted = may_interrupt, interrupted
         self._loop = Loop()
 
     def run(self, body: Body, module: types.ModuleType) -> Executed:
@@ -111,6 +114,7 @@ class Executor:
                 if isinstance(error, KeyboardInterrupt):
                     # Nobody has to lose patience while the rest is made ready.
                     self._outbox.put({"op": "stopped"})
+                    self._interrupted()
                 done.rendered = self._render(error, body)
             shell.events.trigger("post_execute")
             shell.events.trigger("post_run_cell", None)
@@ -140,31 +144,29 @@ class Executor:
             _place(error, body.name, len(head))
             raise
         ast.increment_lineno(tree, len(head))
-        self._statements(tree.body, body, code, space, done)
+        # All of it in a running loop, as a kernel does: `asyncio.create_task` works.
+        self._loop.run(self._statements(tree.body, body, code, space, done))
 
-    def _statements(
+    async def _statements(
         self, nodes: list[ast.stmt], body: Body, code: str, space: dict[str, Any], done: Executed
-    ) -> None:
+    ) -> BaseException | None:
         how = "last_expr" if body.alone else self._shell.ast_node_interactivity
         silent, shown = _split(nodes, how)
-        for node in silent:
-            self._evaluate(ast.Module([node], []), "exec", body, space)
+        work: list[tuple[ast.mod, str]] = [
+            *((ast.Module([node], []), "exec") for node in silent),
+            *((ast.Interactive([node]), "single") for node in shown),
+        ]
         quiet = _quiet(code)
         before = sys.displayhook
         sys.displayhook = lambda value: None if quiet else self._result(value, done)
         try:
-            for node in shown:
-                self._evaluate(ast.Interactive([node]), "single", body, space)
+            for node, mode in work:
+                error = await _evaluate(node, mode, body, space)
+                if error is not None:
+                    return error
         finally:
             sys.displayhook = before
-
-    def _evaluate(self, node: ast.mod, mode: str, body: Body, space: dict[str, Any]) -> None:
-        flags = body.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        # typeshed knows no other nodes than modules.
-        code = compile(cast(ast.Module, node), body.name, mode, flags=flags, dont_inherit=True)
-        value = eval(code, space)
-        if code.co_flags & inspect.CO_COROUTINE:
-            self._loop.run(value)
+        return None
 
     def waiting(self) -> list[str]:
         """Names of asyncio tasks that go on only while a later body awaits something."""
@@ -174,14 +176,17 @@ class Executor:
         if value is None:
             return
         done.value, done.has = value, True
-        done.data, done.metadata = self._shell.format_value(value)
+        done.data, done.metadata, failed = self._shell.format_value(value)
         if done.data:
             self._outbox.put({"op": "result", "data": done.data, "metadata": done.metadata})
+        if failed is not None:
+            raise failed
 
     # -- errors ----------------------------------------------------------------------------
 
     def _render(self, error: BaseException, body: Body) -> list[str]:
         shell = self._shell
+        _tidy(error.__cause__ or error.__context__, body.name)
         frames = _own_frames(error.__traceback__, body.name)
         try:
             if isinstance(error, SystemExit):
@@ -195,6 +200,22 @@ class Executor:
         except Exception:  # noqa: BLE001 - user classes raise what they like
             # A broken __str__ or source must not hide the error itself.
             return traceback.format_exception(type(error), error, frames)
+
+
+async def _evaluate(
+    node: ast.mod, mode: str, body: Body, space: dict[str, Any]
+) -> BaseException | None:
+    """Run one statement; returns its error, since no coroutine can raise StopIteration."""
+    flags = body.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    try:
+        # typeshed knows no other nodes than modules.
+        code = compile(cast(ast.Module, node), body.name, mode, flags=flags, dont_inherit=True)
+        value = eval(code, space)
+        if code.co_flags & inspect.CO_COROUTINE:
+            await value
+    except BaseException as error:  # noqa: BLE001 - the body's, part of the outcome
+        return error
+    return None
 
 
 def holds_group(error: BaseException | None) -> bool:
@@ -212,6 +233,15 @@ def _own_frames(frames: types.TracebackType | None, name: str) -> types.Tracebac
     while found is not None and found.tb_frame.f_code.co_filename != name:
         found = found.tb_next
     return _without_ours(found)
+
+
+def _tidy(error: BaseException | None, name: str) -> None:
+    """Leave them out of the errors that came before, too."""
+    while error is not None:
+        first = error.__traceback__
+        if first is not None and first.tb_frame.f_code.co_filename.startswith(_HERE):
+            error.__traceback__ = _own_frames(first, name)
+        error = error.__cause__ or error.__context__
 
 
 def _without_ours(frames: types.TracebackType | None) -> types.TracebackType | None:

@@ -247,6 +247,8 @@ def _members(kind: str, content: Any) -> list[Any]:
         return [*content[0].keys(), *content[0].values(), *_own(content[1])]
     if kind == "instance":
         return _own(content)
+    if kind == "widget":
+        return list(content.values())
     if kind == "objects":
         return list(content.flat)
     if kind == "class":

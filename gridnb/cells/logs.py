@@ -15,6 +15,8 @@ __all__ = ["Logs"]
 
 #: Loggers of the kernel itself.
 _KERNEL = frozenset({"IPKernelApp", "ipykernel", "traitlets", "tornado", "asyncio"})
+#: Level, whether it propagates, whether it is disabled, handlers: of a logger that nobody set.
+_USUAL: list[Any] = [0, True, False, []]
 _STYLES = {"PercentStyle": "%", "StrFormatStyle": "{", "StringTemplateStyle": "$"}
 
 
@@ -41,6 +43,11 @@ class Logs:
         #: Loggers that were set, with what they were before.
         self._before: dict[str, Any] = {}
         self._missed: set[str] = set()
+        self._own: frozenset[str] = frozenset()
+
+    def settle(self) -> None:
+        """Leave alone what this process has set up by itself: at a site."""
+        self._own = self._own or frozenset(name for name, _ in _loggers())
 
     def missed(self) -> list[str]:
         """Handlers of the notebook that records did not reach since this was asked last."""
@@ -62,11 +69,12 @@ class Logs:
         logging.disable(described["disable"])
         wanted: dict[str, Any] = described["loggers"]
         now = _described()["loggers"]
-        for name in self._before.keys() - wanted.keys():
-            self._set(name, self._before.pop(name))
+        for name in (now.keys() | self._before.keys()) - wanted.keys():
+            if name in self._before or name not in self._own:
+                self._set(name, self._before.pop(name, _USUAL))
         for name, state in wanted.items():
             if now.get(name) != state:
-                self._before.setdefault(name, now.get(name, [0, True, False, []]))
+                self._before.setdefault(name, now.get(name, _USUAL))
                 self._set(name, state)
         self._look = None
 

@@ -1,8 +1,10 @@
-"""The event loop of the bodies that ``await``."""
+"""The event loop of the bodies: it runs while one of them does."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import weakref
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,9 +16,10 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._known: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
-    def run(self, body: Coroutine[Any, Any, Any]) -> Any:
-        """Run a body to its end.
+    def run(self, body: Coroutine[Any, Any, BaseException | None]) -> None:
+        """Run a body to its end; raises the error that it returns, if there is one.
 
         Raises
         ------
@@ -25,29 +28,41 @@ class Loop:
         """
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
-        loop = self._loop
+        loop, context = self._loop, contextvars.copy_context()
         asyncio.set_event_loop(loop)
-        task = loop.create_task(body)
+        task = loop.create_task(body, context=context)
         try:
-            return loop.run_until_complete(task)
+            error = loop.run_until_complete(task)
         except KeyboardInterrupt:
-            if task.done():
-                raise
-            self._cancel(loop, task)
+            _cancel(loop, task)
             raise
-
-    def _cancel(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        for each in asyncio.all_tasks(loop):
-            each.cancel()
-        try:
-            loop.run_until_complete(task)
-        except (asyncio.CancelledError, Exception) as ended:
-            # It has the frames of the body, which the interrupt of a loop has not.
-            raise KeyboardInterrupt from ended
+        finally:
+            _take_over(context)
+        if error is not None:
+            raise error
 
     def waiting(self) -> list[str]:
-        """Names of what a body has started and not waited for."""
+        """Names of tasks that a body has started and not waited for, each told once."""
         if self._loop is None or self._loop.is_closed():
             return []
-        coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks(self._loop)]
+        fresh = asyncio.all_tasks(self._loop) - set(self._known)
+        self._known.update(fresh)
+        coroutines: list[Any] = [task.get_coro() for task in fresh]
         return sorted(getattr(each, "__qualname__", "a task") for each in coroutines)
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[BaseException | None]) -> None:
+    for each in asyncio.all_tasks(loop):
+        each.cancel()
+    ended = loop.run_until_complete(task)
+    if ended is not None:
+        # It has the frames of the body, which the interrupt of a loop has not.
+        ended.__context__ = None
+    raise KeyboardInterrupt from ended
+
+
+def _take_over(context: contextvars.Context) -> None:
+    """Let what a body has set hold for those after it: print options of NumPy are such."""
+    for variable, value in context.items():
+        if variable.get(None) is not value:
+            variable.set(value)

@@ -26,6 +26,7 @@ from typing import Any
 
 from gridnb.cells.arrays import is_array
 from gridnb.cells.remote import Remote
+from gridnb.cells.widgetstate import is_widget, traits
 
 __all__ = ["CONTAINERS", "Node", "children", "kind_of", "same", "slot_names", "state_of", "walk"]
 
@@ -58,7 +59,9 @@ _EXACT: dict[type, str] = {
     functools.cached_property: "through",
 }
 #: Kinds whose members are compared one by one; the others are leaves.
-CONTAINERS = frozenset({"list", "dict", "set", "instance", "function", "class", "objects"})
+CONTAINERS = frozenset(
+    {"list", "dict", "set", "instance", "function", "class", "objects", "widget"}
+)
 _FIXED = frozenset(
     {
         "__dict__", "__weakref__", "__doc__", "_abc_impl", "__annotations__", "__firstlineno__",
@@ -86,6 +89,8 @@ def kind_of(value: Any, owns: Callable[[dict[str, Any]], bool]) -> str:
         return "function" if owns(value.__globals__) else "atom"
     if is_array(value):
         return "objects" if value.dtype.hasobject else "array"
+    if is_widget(value):
+        return "widget"
     return _frame_kind(value) or _plain_kind(kind)
 
 
@@ -181,6 +186,8 @@ def state_of(value: Any, kind: str) -> tuple[list[Any], ...]:
         return list(value.keys()), list(value.values()), *_attributes(value)
     if kind == "objects":
         return (list(value.flat),)
+    if kind == "widget":
+        return _pairs(traits(value))
     if kind == "set":
         return list(value), *_attributes(value)
     if kind == "function":

@@ -109,7 +109,7 @@ class _Packing:
         try:
             pickler.dump(self.values)
             # Functions inside of objects that are not followed read names too.
-            while late := self._wanted(pickler.names) - self.values.keys():
+            while late := self._late(pickler) - self.values.keys():
                 fresh = {name: self.namespace[name] for name in sorted(late)}
                 self.values |= fresh
                 pickler.dump(fresh)
@@ -164,6 +164,12 @@ class _Packing:
             and name not in self.without
             and not hidden(name, self.namespace, self.shell)
         }
+
+    def _late(self, pickler: CellPickler) -> set[str]:
+        """Names that functions read, and those under which others look for travelling classes."""
+        space = self.namespace
+        named = {each.__name__ for each in pickler.classes if space.get(each.__name__) is each}
+        return self._wanted(pickler.names | named)
 
     def _blame(self, error: Exception) -> CaptureError:
         for name, value in self.values.items():

@@ -16,6 +16,8 @@ import io
 import pickle
 import threading
 import types
+import typing
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +30,7 @@ from gridnb.cells.dask import adopt
 from gridnb.cells.files import reduce_file
 from gridnb.cells.frames import Buffer
 from gridnb.cells.remote import Remote
+from gridnb.cells.widgetstate import is_widget, reduce_widget
 
 __all__ = ["BLOB", "CellPickler", "Context", "dump", "load", "loading"]
 
@@ -107,6 +110,22 @@ def _set_exception(error: BaseException, state: tuple[Any, ...]) -> None:
         error.name = name
 
 
+def _make_type(name: str, base: Any, module: str) -> Any:
+    make: Any = typing.NewType
+    made = make(name, base)
+    made.__module__ = module
+    return made
+
+
+#: How to pickle what has no way of its own, or one that finds nothing elsewhere.
+_REDUCE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    functools.cached_property: lambda p: (_make_cached, (p.func, p.attrname, p.__doc__)),
+    typing.NewType: lambda t: (_make_type, (t.__name__, t.__supertype__, t.__module__)),
+    weakref.WeakKeyDictionary: lambda d: (weakref.WeakKeyDictionary, (dict(d),)),
+    weakref.WeakValueDictionary: lambda d: (weakref.WeakValueDictionary, (dict(d),)),
+}
+
+
 class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles for one direction of one run.
 
@@ -118,6 +137,8 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         Code of these functions.
     modules
         Names of modules that classes, functions and modules so far come from.
+    classes
+        Classes of the notebook so far.
     remotes
         Values so far that stayed at a site.
     """
@@ -136,6 +157,7 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.names: set[str] = set()
         self.codes: list[types.CodeType] = []
         self.modules: set[str] = set()
+        self.classes: list[type] = []
         self.remotes: list[Remote] = []
         self._memory = memory
         if known is not None:
@@ -146,27 +168,35 @@ class CellPickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Say how to pickle what cloudpickle would pickle otherwise."""
         if isinstance(obj, types.CellType):
             return self._reduce_cell(obj)
+        self._note(obj)
+        if isinstance(obj, BaseException):
+            return _reduce_exception(obj)
+        if isinstance(obj, types.CodeType):
+            return self._reduce_code(obj)
+        if obj is dataclasses.MISSING:
+            return "MISSING"
+        if isinstance(obj, io.IOBase):
+            return reduce_file(obj)
+        if type(obj).__module__ == "distributed.client" and type(obj).__name__ == "Future":
+            return adopt, (obj.key,)
+        if type(obj) in _REDUCE:
+            return _REDUCE[type(obj)](obj)
+        if is_widget(obj):
+            return reduce_widget(obj)
+        return self._reduce_view(obj) or super().reducer_override(obj)
+
+    def _note(self, obj: Any) -> None:
         if isinstance(obj, types.ModuleType):
             self.modules.add(obj.__name__)
         elif isinstance(obj, type | types.FunctionType):
             self.modules.add(getattr(obj, "__module__", None) or "")
+            if isinstance(obj, type) and obj.__module__ == "__main__":
+                self.classes.append(obj)
         elif type(obj) is Remote:
             self.remotes.append(obj)
-        elif isinstance(obj, BaseException):
-            return _reduce_exception(obj)
-        elif isinstance(obj, types.CodeType):
-            return self._reduce_code(obj)
-        elif obj is dataclasses.MISSING:
-            return "MISSING"
-        elif isinstance(obj, io.IOBase):
-            return reduce_file(obj)
-        elif type(obj).__module__ == "distributed.client" and type(obj).__name__ == "Future":
-            return adopt, (obj.key,)
-        elif type(obj) is functools.cached_property:
-            return _make_cached, (obj.func, obj.attrname, obj.__doc__)
-        elif self._memory is not None and (view := self._memory.reduce(obj)) is not None:
-            return view
-        return super().reducer_override(obj)
+
+    def _reduce_view(self, value: Any) -> Any | None:
+        return None if self._memory is None else self._memory.reduce(value)
 
     def _reduce_code(self, code: types.CodeType) -> Any:
         make, arguments = self.dispatch_table[types.CodeType](code)

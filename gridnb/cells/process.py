@@ -86,7 +86,7 @@ class CellProcess:
         self._active: str | None = None
         self._stopped: set[str] = set()
         self._pending: set[str] = set()
-        self._raise = False
+        self._raise = self._raised = False
         self._pid = os.getpid()
         # Bodies write to descriptor 2; what goes wrong here belongs into the worker's log.
         self._log = os.dup(2)
@@ -113,7 +113,9 @@ class CellProcess:
     def serve(self) -> None:
         """Listen, warm up, and run what comes."""
         os.environ.update(self.spec.env)
+        # What a Jupyter kernel has by itself.
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
         if self.spec.cwd is not None:
             os.chdir(self.spec.cwd)
         # As of a kernel, its children hear an interrupt with it.
@@ -129,7 +131,7 @@ class CellProcess:
         os.register_at_fork(after_in_child=lambda: self._leave(listener))
         from gridnb.cells.runner import Runner
 
-        runner = Runner(self.spec, self.may_interrupt, self.log)
+        runner = Runner(self.spec, self, self.log)
         while True:
             channel, header, parts = self._jobs.get()
             self._work(runner, channel, header, parts)
@@ -182,15 +184,23 @@ class CellProcess:
         """The stretch in which an interrupt becomes a KeyboardInterrupt."""
         signal.signal(signal.SIGINT, self._on_interrupt)
         try:
-            self._raise = True
+            self._raise, self._raised = True, False
             if self._active in self._stopped:
                 raise KeyboardInterrupt
             yield
+            if self.stopped() and not self._raised:
+                # It came while C code ignored it, as `os.system` does.
+                raise KeyboardInterrupt
         finally:
             self._raise = False
 
+    def stopped(self) -> bool:
+        """Whether the run under way was interrupted."""
+        return self._active in self._stopped
+
     def _on_interrupt(self, _signal: int, _frame: types.FrameType | None) -> None:
         if self._raise:
+            self._raised = True
             raise KeyboardInterrupt
 
     # -- reader thread ---------------------------------------------------------------------

@@ -9,7 +9,7 @@ import types
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from gridnb.cells.changes import Tracker
 from gridnb.cells.dask import CellDask
@@ -30,24 +30,39 @@ __all__ = ["Runner"]
 Answer = tuple[dict[str, Any], list[Buffer]]
 
 
+class Interrupts(Protocol):
+    """Whoever hears interrupts."""
+
+    def may_interrupt(self) -> AbstractContextManager[None]:
+        """The stretch in which an interrupt becomes a KeyboardInterrupt."""
+
+    def stopped(self) -> bool:
+        """Whether the run under way was interrupted."""
+
+
 class Runner:
     """Everything that is warm."""
 
     def __init__(
         self,
         spec: CellSpec,
-        may_interrupt: Callable[[], AbstractContextManager[None]],
+        interrupts: Interrupts,
         log: Callable[[str], None],
     ) -> None:
-        self._spec = spec
+        self._spec, self._interrupts = spec, interrupts
         self._outbox = Outbox()
+        self._outbox.owners.follow()
         self._descriptors = Descriptors(self._outbox)
         self._store = Store(f"{spec.worker}-{uuid.uuid4().hex[:8]}")
         self._finder = Finder()
         sys.meta_path.insert(0, self._finder)
         self._shell = CellShell.start(self._outbox)
         self._executor = Executor(
-            self._shell, self._outbox, speed=spec.speed, may_interrupt=may_interrupt
+            self._shell,
+            self._outbox,
+            speed=spec.speed,
+            may_interrupt=interrupts.may_interrupt,
+            interrupted=lambda: self._dask.cancel(),
         )
         self._streams: dict[str, Stream] = {}
         self._dask = CellDask(spec, log)
@@ -79,12 +94,13 @@ class Runner:
         space.update(before)
         names = header["returns"] == "names"
         tracker = Tracker(nodes if names else [], owns, header["compare_limit"])
-        self._outbox.open(lambda message: channel.send({**message, "run": run}))
+        self._outbox.open(run, channel, channel.send)
         around = Surroundings(header, self._finder)
         self._store.watch(header["watch"])
         done = self._execute(header, module)
-        if isinstance(done.error, KeyboardInterrupt):
+        if isinstance(done.error, KeyboardInterrupt) or self._interrupts.stopped():
             self._dask.cancel()
+            self._told += self._dask.cancelled()
         else:
             self._dask.settle()
         self._back = back = Giveback(
@@ -167,6 +183,8 @@ class Runner:
         """Answer what is not a run."""
         if header["op"] == "fetch":
             return self._fetch(header["key"])
+        if header["op"] == "late":
+            return {"op": "late", "messages": self._outbox.late(), "going": self._going()}, []
         if header["op"] == "export":
             return self._export(header["keys"])
         if header["op"] == "import":
@@ -176,6 +194,10 @@ class Runner:
             answer, out = back.apart() if header["op"] == "apart" else back.again(header["stay"])
             return {**answer, "run": header["run"]}, out
         return {"op": "refused", "text": f"unknown message {header['op']!r}"}, []
+
+    def _going(self) -> list[str]:
+        self._descriptors.pull()
+        return sorted(self._outbox.owners.going())
 
     def _fetch(self, key: str) -> Answer:
         try:

@@ -190,6 +190,18 @@ def _set_limits(_: Any, wanted: Mapping[str, Any]) -> None:
     sys.set_int_max_str_digits(wanted["digits"])
 
 
+def _default_of(title: str, module: str, attribute: str, usual: str) -> Table:
+    """One default of plotly; `usual` is what it is in a Jupyter kernel."""
+
+    def read(found: Any) -> dict[str, Any]:
+        return {"default": getattr(found, attribute).default}
+
+    def write(found: Any, name: str, value: Any) -> None:
+        setattr(getattr(found, attribute), name, value)
+
+    return Table(title, module, read, read, lambda _: {"default": usual}, write)
+
+
 PARTS: dict[str, Part] = {
     "interpreter": Whole("limits of the interpreter", "sys", _limits, _set_limits),
     "locale": Whole(
@@ -228,5 +240,11 @@ PARTS: dict[str, Part] = {
         lambda module: _figures(module.rcParams),
         lambda module: _figures(module.rcParamsDefault),
         lambda module, name, value: module.rcParams.update({name: value}),
+    ),
+    "plotly renderer": _default_of(
+        "the renderer of plotly", "plotly.io._renderers", "renderers", "plotly_mimetype"
+    ),
+    "plotly template": _default_of(
+        "the template of plotly", "plotly.io._templates", "templates", "plotly"
     ),
 }

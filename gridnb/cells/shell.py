@@ -17,6 +17,7 @@ from IPython.core.compilerop import CachingCompiler
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
 from traitlets import Type
 
@@ -94,6 +95,7 @@ class CellShell(InteractiveShell):
 
     display_pub_class = Type(Publisher)
     compiler_class = Type(_Compiler)
+    _failures: list[BaseException] | None = None
 
     @classmethod
     def start(cls, outbox: Outbox) -> CellShell:
@@ -105,7 +107,8 @@ class CellShell(InteractiveShell):
         config.HistoryManager.hist_file = ":memory:"
         shell: CellShell = cls.instance(config=config, user_module=types.ModuleType("__main__"))
         publisher = cast(Publisher, shell.display_pub)
-        publisher.outbox, publisher.widgets = outbox, TextWidgets(outbox.put)
+        publisher.outbox = outbox
+        publisher.widgets = TextWidgets(outbox.put, shell._text)
         shell._refuse_magics()
         # The formatters of a notebook, not of a terminal.
         formatter: Any = shell.display_formatter
@@ -134,11 +137,32 @@ class CellShell(InteractiveShell):
         """Python code for a cell with magics and shell commands."""
         return str(self.transform_cell(text))  # type: ignore[no-untyped-call]
 
-    def format_value(self, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Mime bundle and metadata of a value."""
+    def format_value(
+        self, value: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], BaseException | None]:
+        """Mime bundle and metadata of a value, and the error that came up on the way."""
         formatter: Any = self.display_formatter
-        data, metadata = formatter.format(value)
-        return cast(Publisher, self.display_pub).widgets.text(data), metadata
+        self._failures = []
+        try:
+            data, metadata = formatter.format(value)
+        finally:
+            failures, self._failures = self._failures, None
+        for error in failures[:1]:
+            error.__traceback__ = _outside_ipython(error.__traceback__)
+        failed = failures[0] if failures else None
+        return cast(Publisher, self.display_pub).widgets.text(data), metadata, failed
+
+    def _showtraceback(self, etype: Any, evalue: BaseException, stb: list[str]) -> None:
+        """What a formatter or hook reports; a kernel would show it beside the output."""
+        if self._failures is not None:
+            self._failures.append(evalue)
+        else:
+            sys.stderr.write("\n".join(stb) + "\n")
+
+    def _text(self, value: Any) -> str | None:
+        formatter: Any = self.display_formatter
+        text: str | None = formatter.formatters["text/plain"](value)
+        return text
 
     def finish(self) -> list[str]:
         """The body has ended; returns what a user should know of what it has shown."""
@@ -195,9 +219,28 @@ class CellShell(InteractiveShell):
 
     system = system_piped
 
-    def showtraceback(self, *args: Any, **named: Any) -> None:
-        """Errors are part of the outcome; this is for hooks that report their own."""
-        super().showtraceback(*args, **named)
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """``x = !command``; raises KeyboardInterrupt as :meth:`system_piped` does."""
+        expand: Any = self.var_expand
+        done = subprocess.run(
+            expand(cmd, depth=depth + 1),
+            shell=True,
+            executable=os.environ.get("SHELL"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        text = done.stdout.decode("utf-8", "replace")
+        return SList(text.splitlines()) if split else LSString(text)
+
+
+def _outside_ipython(frames: types.TracebackType | None) -> types.TracebackType | None:
+    """Leave out the formatter through which a class of the user was asked."""
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(
+        "IPython"
+    ):
+        frames = frames.tb_next
+    return frames
 
 
 def no_input(*_args: object, **_named: object) -> NoReturn:

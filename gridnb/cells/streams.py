@@ -12,42 +12,88 @@ import sys
 import termios
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Descriptors", "Outbox", "Stream"]
+__all__ = ["Descriptors", "Outbox", "Owners", "Stream"]
 
 _EVERY = 0.02
 _MOST = 32 * 1024
 _TEXT = 256 * 1024
-_LATE = 200  # messages that are kept for the next run
+_LATE = 200  # messages that are kept until somebody takes them
+
+
+class Owners:
+    """Which run a thread belongs to: that of the thread that started it."""
+
+    def __init__(self) -> None:
+        self._runs: weakref.WeakKeyDictionary[threading.Thread, str] = weakref.WeakKeyDictionary()
+        #: The run under way, or the last one.
+        self.run = ""
+
+    def follow(self) -> None:
+        """Notice from now on who starts a thread."""
+        threads: Any = threading.Thread
+        usual = threads.start
+
+        def start(thread: threading.Thread) -> None:
+            here = threading.current_thread()
+            run = self._runs.get(here, self.run if here is threading.main_thread() else "")
+            if run and not _pooled(thread):
+                self._runs[thread] = run
+            usual(thread)
+
+        threads.start = start
+
+    def of(self) -> str:
+        """The run of the thread that asks."""
+        return self._runs.get(threading.current_thread(), self.run)
+
+    def going(self) -> set[str]:
+        """Runs whose threads live."""
+        return {run for thread, run in list(self._runs.items()) if thread.is_alive()}
+
+
+def _pooled(thread: threading.Thread) -> bool:
+    """Whether a thread is of a pool, and so works for whoever asks it next."""
+    target = getattr(thread, "_target", None)
+    return getattr(target, "__module__", "") in (
+        "concurrent.futures.thread",
+        "multiprocessing.pool",
+    )
 
 
 class Outbox:
-    """Sends what is written: the first of a burst at once, the rest together.
+    """Sends what is written, each to its run: the first of a burst at once, the rest together.
 
-    What threads and children of a body write when it has ended waits for the next run.
+    What threads and children write when no run is under way waits until it is asked for, or
+    until the next run.
     """
 
     def __init__(self) -> None:
+        self.owners = Owners()
         self._send: Callable[[dict[str, Any]], None] | None = None
+        self._kernel: object = None
         self._late: deque[dict[str, Any]] = deque(maxlen=_LATE)
         self._lock = threading.RLock()
         self._wake = threading.Event()
-        self._name = ""
+        self._name = self._run = ""
         self._texts: list[str] = []
         self._size = 0
         self._sent = 0.0
         threading.Thread(target=self._later, name="gridnb-outbox", daemon=True).start()
 
-    def open(self, send: Callable[[dict[str, Any]], None]) -> None:
-        """Send to a run from now on, first what has come too late for the one before."""
+    def open(self, run: str, kernel: object, send: Callable[[dict[str, Any]], None]) -> None:
+        """Send to a kernel from now on, first what has come too late for its runs before."""
         with self._lock:
             self.flush()
-            self._send = send
-            while self._late and self._send is not None:
-                self._give(self._late.popleft())
+            if kernel is not self._kernel:
+                self._late.clear()
+            self.owners.run, self._kernel, self._send = run, kernel, send
+            for header in self.late():
+                self._give(header)
 
     def close(self) -> None:
         """End that."""
@@ -55,15 +101,26 @@ class Outbox:
             self.flush()
             self._send = None
 
+    def late(self) -> list[dict[str, Any]]:
+        """Take what has come since no run is under way."""
+        with self._lock:
+            if self._send is None:
+                self.flush()
+            found = list(self._late)
+            self._late.clear()
+            return found
+
     def write(self, name: str, text: str) -> None:
         """Add text of ``stdout`` or ``stderr``."""
         with self._lock:
-            if name != self._name:
+            run = self.owners.of()
+            if (name, run) != (self._name, self._run):
                 self.flush()
-                self._name = name
+                self._name, self._run = name, run
             self._texts.append(text)
             self._size += len(text)
-            if self._size >= _MOST or time.monotonic() - self._sent > _EVERY:
+            ends = text.endswith(("\n", "\r"))  # what `print` writes comes in two pieces
+            if self._size >= _MOST or (ends and time.monotonic() - self._sent > _EVERY):
                 self.flush()
             else:
                 self._wake.set()
@@ -72,18 +129,19 @@ class Outbox:
         """Send something that is not text, after the text before it."""
         with self._lock:
             self.flush()
-            self._give(header)
+            self._give({**header, "run": self.owners.of()})
 
     def flush(self) -> None:
         """Send what was kept back."""
         with self._lock:
-            text, name = "".join(self._texts), self._name
+            text = "".join(self._texts)
+            head = {"op": "stream", "name": self._name, "run": self._run}
             self._texts.clear()
             self._size = 0
             if text:
                 self._sent = time.monotonic()
             for start in range(0, len(text), _TEXT):
-                self._give({"op": "stream", "name": name, "text": text[start : start + _TEXT]})
+                self._give({**head, "text": text[start : start + _TEXT]})
 
     def _give(self, header: dict[str, Any]) -> None:
         if self._send is None:

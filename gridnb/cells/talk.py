@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gridnb.cells.capture import hidden
+from gridnb.cells import environment
+from gridnb.cells.capture import bound, hidden
+from gridnb.cells.late import deliver
 from gridnb.cells.line import Stop
 from gridnb.cells.message import blobs, code_name, message
 from gridnb.cells.outcome import Outcome, add_note, fill
@@ -41,29 +43,20 @@ class Talk:
 
     def unreturned(self) -> str:
         """What can be said of names that could not come back."""
+        made = ", ".join(bound(self.run.body, self.run.shell))
         names = ", ".join(self.packed.names)
-        if not names:
-            return "what it assigned is lost"
-        return f"what it assigned is lost, and what it changed in {names}"
+        lost = f"what it assigned is lost{f' ({made})' if made else ''}"
+        return f"{lost}, and what it changed in {names}" if names else lost
 
     def take(self, header: dict[str, Any], parts: list[bytearray]) -> bool:
         """Take one message; True when it was the last."""
         self.outcome.received_bytes += sum(len(part) for part in parts)
         if header.get("run", self.run.id) != self.run.id:
+            self.connection.late.take(header)
+            return False
+        if deliver(header, self.sink):
             return False
         match header["op"]:
-            case "stream":
-                self.sink.stream(header["name"], header["text"])
-            case "display":
-                self.sink.display(
-                    header["data"], header["metadata"], header["transient"], header["update"]
-                )
-            case "clear":
-                self.sink.clear(header["wait"])
-            case "result":
-                show = getattr(self.sink, "result", None)
-                if show is not None:
-                    show(header["data"], header["metadata"])
             case "need":
                 self._send_blobs(header["digests"])
             case "stopped":
@@ -111,6 +104,7 @@ class Talk:
             self.connection.channel.send({"op": "apart", "run": self.run.id})
             return False
         fill(self.outcome, header, payload, self.packed.nodes)
+        self.outcome.told += environment.unsent(self.run.body, self.packed.codes)
         if self.outcome.error is not None:
             self._hint(self.outcome.error)
         return True

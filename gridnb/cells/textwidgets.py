@@ -22,10 +22,15 @@ _LONGEST = 2000  # characters
 
 
 class TextWidgets:
-    """The widgets that the body under way has shown; `put` sends a message to the kernel."""
+    """The widgets that the body under way has shown.
 
-    def __init__(self, put: Callable[[dict[str, Any]], None]) -> None:
-        self._put = put
+    `put` sends a message to the kernel, `write` makes the text of a widget.
+    """
+
+    def __init__(
+        self, put: Callable[[dict[str, Any]], None], write: Callable[[Any], str | None]
+    ) -> None:
+        self._put, self._write = put, write
         self._followed: list[_Followed] = []
         self._seen = False
 
@@ -42,8 +47,20 @@ class TextWidgets:
         if widget is None:
             return transient
         transient = {"display_id": uuid.uuid4().hex, **transient}
-        self._followed.append(_Followed(widget, transient["display_id"], self._put))
+        name = transient["display_id"]
+        self._followed.append(_Followed(widget, lambda: self._show(widget, name)))
         return transient
+
+    def _show(self, widget: Any, name: str) -> None:
+        self._put(
+            {
+                "op": "display",
+                "data": {"text/plain": (self._write(widget) or "")[:_LONGEST]},
+                "metadata": {},
+                "transient": {"display_id": name},
+                "update": True,
+            }
+        )
 
     def finish(self) -> list[str]:
         """Show the last of each, follow none any more; returns what a user should know."""
@@ -54,15 +71,15 @@ class TextWidgets:
         if not seen:
             return []
         return [
-            "widgets of a cell at a site show as text; make those for the mouse in a plain cell"
+            "widgets show as text at a site; make those to be used by hand in a plain cell"
         ]
 
 
 class _Followed:
     """One widget and those in it."""
 
-    def __init__(self, widget: Any, display: str, put: Callable[[dict[str, Any]], None]) -> None:
-        self._widget, self._display, self._put = widget, display, put
+    def __init__(self, widget: Any, show: Callable[[], None]) -> None:
+        self._show = show
         self._parts = _parts(widget)
         self._dirty, self._last = False, time.monotonic()
         for part in self._parts:
@@ -71,25 +88,17 @@ class _Followed:
     def _changed(self, _change: Any) -> None:
         self._dirty = True
         if time.monotonic() - self._last >= _EVERY:
-            self._show()
+            self._update()
 
-    def _show(self) -> None:
+    def _update(self) -> None:
         self._dirty, self._last = False, time.monotonic()
-        self._put(
-            {
-                "op": "display",
-                "data": {"text/plain": repr(self._widget)[:_LONGEST]},
-                "metadata": {},
-                "transient": {"display_id": self._display},
-                "update": True,
-            }
-        )
+        self._show()
 
     def finish(self) -> None:
         for part in self._parts:
             part.unobserve(self._changed)
         if self._dirty:
-            self._show()
+            self._update()
 
 
 def _find(data: dict[str, Any]) -> Any:

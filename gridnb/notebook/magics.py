@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import kwds, magic_arguments
 
+from gridnb.cells import environment
 from gridnb.errors import RequestError
 from gridnb.notebook import lines
 from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, whole, with_options
@@ -53,6 +54,7 @@ class GridMagics(Magics):
 
     def register(self) -> None:
         """Take part in completion, in display, and in cells that use Dask."""
+        environment.begin()
         self._plain.register()
         self._shell.Completer.custom_matchers.append(self._matcher)
         _register_formats(self._shell.display_formatter)

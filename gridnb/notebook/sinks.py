@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridnb.notebook.logbook import Logbook
 
-__all__ = ["CellSink", "HeldSink"]
+__all__ = ["CellSink", "HeldSink", "LateSink"]
+
+_FLUSH = 0.05  # seconds between two flushes while text comes
 
 
 class CellSink:
@@ -17,7 +20,8 @@ class CellSink:
 
     def __init__(self, shell: Any, logbook: Logbook | None = None) -> None:
         self._shell, self._logbook = shell, logbook
-        self._last = ""
+        self._parent = getattr(shell.display_pub, "parent_header", None)
+        self._last, self._flushed = "", 0.0
         #: Whether anything was put out.
         self.used = False
         #: The mime bundle of the value, once it was shown.
@@ -31,6 +35,10 @@ class CellSink:
             self.flush()
             self._last = name
         getattr(sys, name).write(text)
+        if time.monotonic() - self._flushed > _FLUSH:
+            # Else a progress bar would be seen only when the kernel thinks of it.
+            self._flushed = time.monotonic()
+            self.flush()
 
     def _keep(self, **message: Any) -> None:
         self.used = True
@@ -91,6 +99,43 @@ class CellSink:
         hook.fill_exec_result(value)
         if self.shown:
             hook.log_output(self.shown)
+
+    def late(self) -> LateSink | None:
+        """What takes output for this cell when it has ended; None outside of a kernel."""
+        if not hasattr(self._shell.display_pub, "pub_socket"):
+            return None
+        return LateSink(self._shell, self._parent)
+
+
+class LateSink:
+    """Writes into a cell that has ended, from any thread."""
+
+    def __init__(self, shell: Any, parent: Any) -> None:
+        self._publisher, self._parent = shell.display_pub, parent
+
+    def _send(self, kind: str, content: dict[str, Any]) -> None:
+        publisher = self._publisher
+        message = publisher.session.msg(kind, content, parent=self._parent)
+        publisher.session.send(publisher.pub_socket, message, ident=publisher.topic)
+
+    def stream(self, name: str, text: str) -> None:
+        """Write text."""
+        self._send("stream", {"name": name, "text": text})
+
+    def display(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        transient: dict[str, Any],
+        update: bool,
+    ) -> None:
+        """Show a mime bundle."""
+        kind = "update_display_data" if update else "display_data"
+        self._send(kind, {"data": data, "metadata": metadata, "transient": transient})
+
+    def clear(self, wait: bool) -> None:
+        """Clear the cell's output."""
+        self._send("clear_output", {"wait": wait})
 
 
 class HeldSink:

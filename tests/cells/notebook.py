@@ -7,6 +7,7 @@ Prints one JSON object: what each cell did, both ways.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import re
@@ -20,12 +21,32 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+from gridnb.cells import ambient
 from gridnb.cells.call import CellConnection, Run, apply
 from gridnb.cells.capture import hidden
 from gridnb.cells.frames import jsonable
-from tests.cells.corpus import CASES, Case
+from gridnb.errors import CaptureError
+from tests.cells.corpus import CASES, KNOWN, Case
 
 SHOWN: list[Any] = []
+
+
+class Screen(io.TextIOBase):
+    """Standard output or error of the notebook, the same object for all of its cells."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.text = name, ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def take(self) -> str:
+        text, self.text = self.text, ""
+        return text
+
+
+OUT, ERR = Screen("stdout"), Screen("stderr")
 
 
 class Publisher(DisplayPublisher):
@@ -78,7 +99,7 @@ def plain(value: Any) -> Any:
 def clean(text: str) -> str:
     text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x", text.replace("\r\n", "\n"))
     text = re.sub(r"<ipython-input-[^>]*>:\d+", "<cell>", text)
-    text = re.sub(r"<ipython-input-[^>]*>'?, (line )?\d+", "<cell>", text)
+    text = re.sub(r"<(ipython-input-[^>]*|tokenize)>'?, (line )?\d+", "<cell>", text)
     text = re.sub(r"[\d.]+(e[+-]?\d+)? [mµμun]?s\b", "T s", text)
     return re.sub(r'"?id"?: ?"[^"]*"|plotly-graph-div|[0-9a-f]{8}-[0-9a-f-]{27}', "", text)
 
@@ -88,9 +109,24 @@ def arguments(error: BaseException) -> str:
     return "" if isinstance(error, SyntaxError) else clean(repr(error.args))
 
 
+def text_of(value: Any) -> str:
+    try:
+        return clean(repr(value))
+    except Exception as error:  # noqa: BLE001 - a class of a case
+        return f"no repr: {error}"
+
+
 def shape(value: Any) -> str:
     # The order of a set is its process's own.
-    return clean(repr(sorted(value, key=repr) if isinstance(value, set) else value))
+    return text_of(sorted(value, key=repr) if isinstance(value, set) else value)
+
+
+def frames(lines: list[str]) -> list[str]:
+    """What a traceback says of each frame, less the numbers: a magic's line counts, too."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
+    kept = re.compile(r"-*> \d+ (.*)|(Cell In\[\d+\]|File .*:\d+), (line \d+, )?(in .*)|(\w+: .*)")
+    found = (kept.match(line) for line in text.splitlines())
+    return [clean(" ".join(filter(None, (f[1], f[4], f[5])))) for f in found if f]
 
 
 def scrub(value: Any) -> Any:
@@ -102,21 +138,23 @@ def scrub(value: Any) -> Any:
 
 
 def plain_run(shell: Shell, body: str) -> dict[str, Any]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        shell._showtraceback = lambda *_: None
-        done = shell.run_cell(body, store_history=True)
+    trace: list[str] = []
+    shell._showtraceback = lambda kind, error, lines: trace.extend(lines)
+    done = shell.run_cell(body, store_history=True)
     error = done.error_before_exec or done.error_in_exec
-    return seen(shell, out.getvalue(), err.getvalue(), error, done.result)
+    return seen(shell, OUT.take(), ERR.take(), error, done.result) | {"trace": frames(trace)}
 
 
 def grid_run(shell: Shell, body: str, connection: CellConnection) -> dict[str, Any]:
     sink = Sink()
     run = Run("r", body, shell.user_ns, count=shell.execution_count, shell=shell)
-    outcome = connection.run(run, sink=sink)
+    try:
+        outcome = connection.run(run, sink=sink)
+    except CaptureError as error:
+        return seen(shell, "", "", error, None) | {"trace": []}
     apply(outcome, shell.user_ns)
     return seen(shell, sink.text["stdout"], sink.text["stderr"], outcome.error, outcome.value) | {
-        "rendered": re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(outcome.rendered)),
+        "trace": frames(outcome.rendered),
         "rebound": outcome.rebound,
     }
 
@@ -131,19 +169,24 @@ def seen(shell: Shell, out: str, err: str, error: Any, value: Any) -> dict[str, 
         "stdout": clean(out),
         "stderr": clean(err),
         "shown": scrub(SHOWN),
-        "value": clean(repr(value)),
+        "value": text_of(value),
         "error": error and [type(error).__name__, clean(str(error)), arguments(error)],
         "names": names,
     }  # fmt: skip
 
 
-def perform(shell: Shell, case: Case, connection: CellConnection | None) -> dict[str, Any]:
+def perform(
+    shell: Shell, case: Case, connection: CellConnection | None, base: dict[str, str]
+) -> dict[str, Any]:
     shell.reset(new_session=True)
     shell.compile.reset_compiler_flags()
+    ambient.restore({k: v for k, v in base.items() if k not in ("random", "numpy", "cwd")})
     for cell in case.setup:
         done = shell.run_cell(cell, store_history=True)
         done.raise_error()
     SHOWN.clear()
+    OUT.take()
+    ERR.take()
     if connection is None:
         found = plain_run(shell, case.body)
     else:
@@ -157,6 +200,14 @@ def perform(shell: Shell, case: Case, connection: CellConnection | None) -> dict
     return found
 
 
+def base_of(shell: Shell) -> dict[str, str]:
+    """The settings that each case begins with."""
+    shell.run_cell("import pandas, matplotlib.pyplot, numpy, decimal, logging, locale")
+    # Each reset of the shell collects garbage, among all that these modules made.
+    gc.freeze()
+    return ambient.here()
+
+
 def main() -> None:
     address, *tls = sys.argv[1 : 4 + 1]
     real = sys.stdout
@@ -168,11 +219,13 @@ def main() -> None:
         address, tls_ca=tls[0], tls_cert=tls[1], tls_key=tls[2], site="alpha"
     )
     found: dict[str, Any] = {}
-    for case in CASES:
+    base = base_of(shell)
+    for case in [*CASES, *(known.case for known in KNOWN)]:
         both: dict[str, Any] = {}
         for way, use in (("plain", None), ("grid", connection)):
             try:
-                both[way] = perform(shell, case, use)
+                with contextlib.redirect_stdout(OUT), contextlib.redirect_stderr(ERR):
+                    both[way] = perform(shell, case, use, base)
             except BaseException:  # noqa: BLE001 - the test shows it
                 both[way] = {"crash": traceback.format_exc()}
         found[case.name] = both

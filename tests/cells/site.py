@@ -126,3 +126,6 @@ class Sink:
 
     def clear(self, wait: bool) -> None:
         self.shown.append(("clear", wait))
+
+    def late(self) -> Sink:
+        return self

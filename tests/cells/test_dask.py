@@ -134,6 +134,43 @@ print("on", flush=True)
     assert not cluster.scheduler.tasks
 
 
+def interrupted(connection: CellConnection, body: str) -> Any:
+    class Pressing(Sink):
+        def stream(self, name: str, text: str) -> None:
+            threading.Timer(0.1, connection.interrupt).start()
+
+    return connection.run(Run("run-11", body, {}), sink=Pressing())
+
+
+TASKS = """
+from distributed import get_client
+import time
+futures = get_client().map({work}, range(2), pure=False)
+while not any(get_client().processing().values()):
+    time.sleep(0.02)
+time.sleep(0.3)
+print("on", flush=True)
+[f.result() for f in futures]
+"""
+
+
+def test_interrupt_ends_python_code_in_tasks(cluster: Any, connection: CellConnection) -> None:
+    work = "lambda n: [time.sleep(0.01) for _ in range(6000)]"
+    outcome = interrupted(connection, TASKS.format(work=work))
+    assert outcome.error_name == "KeyboardInterrupt"
+    assert outcome.told == []
+    # The worker's threads are free: something else is computed at once, not in a minute.
+    body = "from distributed import get_client\nget_client().submit(abs, -4).result(20)"
+    assert connection.run(Run("run-12", body, {}), sink=Sink()).value == 4
+
+
+def test_interrupt_names_tasks_in_c_code(connection: CellConnection) -> None:
+    outcome = interrupted(connection, TASKS.format(work="time.sleep").replace("range(2)", "[4, 5]"))
+    assert outcome.error_name == "KeyboardInterrupt"
+    assert len(outcome.told) == 1
+    assert "cannot be interrupted: sleep on" in outcome.told[0]
+
+
 def test_scheduler_that_cannot_be_reached(tmp_path: Path) -> None:
     # Nobody listens on this port of the loopback interface.
     with cell_process(

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,9 @@ finally:
         "import time\nprint('on', flush=True)\ntime.sleep(60)",
         "print('on', flush=True)\nwhile True:\n    pass",
         CHILD,
+        "print('on', flush=True)\n!sleep 60\nx = 6",
+        "print('on', flush=True)\nout = !sleep 60\nx = 6",
+        "import asyncio\nprint('on', flush=True)\nawait asyncio.sleep(60)",
     ],
 )
 def test_interrupt_brings_back_what_was_assigned(connection: CellConnection, wait: str) -> None:
@@ -152,6 +155,55 @@ def test_interrupt_brings_back_what_was_assigned(connection: CellConnection, wai
     assert said[0].error_name == "KeyboardInterrupt"
     assert said[0].assigned["x"] == 5
     assert connection.run(Run("r", "2", {}), sink=Sink()).value == 2
+
+
+def test_interrupt_that_c_code_ignored_ends_the_cell_all_the_same(own: Site) -> None:
+    run = Run("r", "import os\nx = 5\nprint('on', flush=True)\nos.system('sleep 60')", {})
+    run.patience = 5.0
+    connection = own.connect()
+    thread, said = start(connection, run)
+    time.sleep(0.5)  # from the print into the shell, which hears it and ends
+    connection.interrupt()
+    thread.join(20)
+    assert said[0].error_name == "KeyboardInterrupt"
+    assert said[0].assigned["x"] == 5
+
+
+AWAITING = """
+import asyncio
+steps = []
+async def work():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        steps.append("cleaned")
+print("on", flush=True)
+await work()
+"""
+
+
+def test_interrupt_of_await_runs_finally_and_shows_where(connection: CellConnection) -> None:
+    thread, said = start(connection, Run("r", AWAITING, {}))
+    connection.interrupt()
+    thread.join(20)
+    assert said[0].error_name == "KeyboardInterrupt"
+    assert said[0].assigned["steps"] == ["cleaned"]
+    text = bare(said[0].rendered)
+    assert "line 11" in text and "await work()" in text
+    assert "gridnb" not in text
+    again = connection.run(Run("r", "import asyncio\nawait asyncio.sleep(0)\n2", {}), sink=Sink())
+    assert again.value == 2
+
+
+def test_what_a_killed_cell_had_bound_is_named(own: Site) -> None:
+    body = "made = 1\nimport ctypes\nprint('on', flush=True)\nctypes.PyDLL(None).sleep(60)"
+    run = Run("r", body, {}, patience=0.2, on_stuck=own.process.kill)
+    connection = own.connect()
+    thread, said = start(connection, run)
+    time.sleep(0.3)
+    connection.interrupt()
+    thread.join(20)
+    assert "(ctypes, made)" in str(said[0])
 
 
 def test_interrupt_of_c_code_that_holds_the_gil_calls_on_stuck(own: Site) -> None:
@@ -302,15 +354,38 @@ thread.start()
 """
 
 
-def test_thread_that_goes_on_is_named_and_what_it_prints_comes_later(notebook: Notebook) -> None:
-    outcome = notebook.grid(THREAD + "threading.Timer(0.2, go.set).start()")
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert true()
+
+
+def test_thread_that_goes_on_is_named_and_prints_into_its_own_cell(notebook: Notebook) -> None:
+    outcome = notebook.grid(THREAD)
     assert outcome.threads == ["mine"]
-    assert notebook.sink.out == ""
-    time.sleep(1)
-    outcome = notebook.grid("said.is_set()")
-    assert outcome.value is True
-    assert outcome.threads == []
-    assert notebook.sink.out == "from the thread\n"
+    sink = notebook.sink
+    assert notebook.grid("go.set()\nprint('other')\nsaid.wait(10)").value is True
+    until(lambda: sink.out == "from the thread\n")
+    assert notebook.sink.out == "other\n"
+    assert notebook.grid("1").threads == []
+
+
+def test_thread_prints_into_its_cell_while_no_cell_runs(notebook: Notebook) -> None:
+    notebook.grid(THREAD + "threading.Timer(0.3, go.set).start()")
+    sink = notebook.sink
+    until(lambda: sink.out == "from the thread\n")
+
+
+def test_what_another_notebook_left_is_not_shown(site: Site, connection: CellConnection) -> None:
+    other = Notebook(connection)
+    other.grid("import threading\nt = threading.Timer(0.3, print, ['secret'])\nt.start()")
+    connection.close()
+    time.sleep(0.6)
+    mine = Notebook(site.connect())
+    mine.grid("1")
+    assert mine.sink.out == ""
+    mine.connection.close()
 
 
 def test_thread_that_has_ended_is_not_named(notebook: Notebook) -> None:
