@@ -212,6 +212,7 @@ class App:
             grid = self._connected()
             if self._cancelled.is_set():
                 return None
+            grid.consent()  # who pressed the button has read the price, and the budget above it
             self._lease = lease = grid.request(**self._form.more)
         if self._cancelled.is_set():
             return None

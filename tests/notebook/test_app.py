@@ -7,7 +7,7 @@ from decimal import Decimal
 import ipywidgets
 import pytest
 
-from gridnb.catalog import load
+from gridnb.catalog import Catalog, load
 from gridnb.errors import RequestError
 from gridnb.notebook.app import App
 from gridnb.notebook.appprice import left_of, price
@@ -72,6 +72,21 @@ def test_without_a_budget_nothing_that_costs_can_be_run():
     assert app._view.run.disabled and "without a budget" in app._view._price.value
     free = App(work, n=1, catalog="here", account="no budget")
     assert not free._view.run.disabled and free.widget.children
+
+
+@pytest.mark.slow
+def test_the_button_is_the_consent_to_spend_real_money():
+    desk = catalog().sites[0].model_dump(mode="json") | {"currency": "USD"}
+    real = Catalog.of({"name": "real", "sites": [desk]})
+    app = App(pow, title="Power", base=3, exp=4, mod=[None], catalog=real, budget="1 USD")
+    try:
+        job = app._start()
+        assert job is not None and job.result(60) == 81
+        again = app._start()
+        assert again is not None and again.result(60) == 81
+        assert len(app._grid.status()["leases"]) == 1
+    finally:
+        app.close()
 
 
 def test_messages_become_outputs_of_a_cell():
