@@ -70,7 +70,7 @@ def _utilisation(repeats: int, bursts: int) -> list[Row]:
     for metric, unit, of in (
         ("used / paid", "%", lambda usage: 100 * usage.share),
         ("charged", "GD", lambda usage: float(usage.cost)),
-        ("answer", "s", lambda usage: fmean(usage.waits)),
+        ("answer", "s", lambda usage: usage.wait),
     ):
         case = "utilisation: 3 users in bursts"
         found.append(row(case, metric, unit, [*map(of, ours)], [*map(of, theirs)], peer))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from gridnb.errors import RequestError
+from gridnb.errors import GridError, RequestError
 
 if TYPE_CHECKING:
     from gridnb.grid import Grid
 
-__all__ = ["kill_site"]
+__all__ = ["kill_site", "kill_soon"]
 
 
 def kill_site(grid: Grid, site: str) -> dict[str, float]:
@@ -40,3 +42,21 @@ def kill_site(grid: Grid, site: str) -> dict[str, float]:
         psutil.wait_procs([guard, *below], timeout=5)
         up[worker["name"]] = time.time() - guard.create_time()
     return up
+
+
+def kill_soon(grid: Grid, site: str, after: float = 2.0) -> None:
+    """Kill a site in the background, `after` seconds after a run has begun to use it."""
+    threading.Thread(target=_strike, args=(grid, site, after), daemon=True).start()
+
+
+def _strike(grid: Grid, site: str, after: float) -> None:
+    with contextlib.suppress(GridError):  # it was released or closed before
+        while not _busy(grid, site):
+            time.sleep(0.1)
+        time.sleep(after)
+        kill_site(grid, site)
+
+
+def _busy(grid: Grid, site: str) -> bool:
+    runs = grid.status(bill=True)["runs"]
+    return any(run["state"] == "running" and site in run["sites"] for run in runs)

@@ -57,6 +57,11 @@ class Usage:
         """Used / paid."""
         return self.seconds["used"] / self.paid
 
+    @property
+    def wait(self) -> float:
+        """The mean of the waits."""
+        return sum(self.waits) / len(self.waits)
+
 
 @contextmanager
 def opened() -> Iterator[Team]:
