@@ -25,10 +25,12 @@ def test_a_panel_is_widgets_and_what_stays_behind(grid: Kernel):  # noqa: F811
     both = grid.ok("panel._repr_mimebundle_()").result
     for kind in (VIEW, "text/html", "text/plain"):
         assert kind in both
-    assert grid.value(f"{THREADS}.count('gridnb-panel')") == "1"  # for both
+    both = f"{THREADS}.count('gridnb-panel')"
+    assert grid.value(both) == "1"
     after = bundles(grid.ok("panel.close()"))
     assert any("as of" in each.get("text/html", "") for each in after)
-    assert grid.value("panel") == f"<Panel of grid {grid.value('grid.id')[1:-1]}, closed>"
+    assert [set(each) for each in bundles(grid.ok("panel"))] == [{"text/html", "text/plain"}]
+    assert grid.value("repr(panel).endswith(', closed>')") == "True"
 
 
 def test_a_plain_cell_that_uses_dask_is_cancelled(grid: Kernel):  # noqa: F811

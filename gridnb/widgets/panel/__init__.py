@@ -91,7 +91,7 @@ class Panel:
 
         self._shell = get_ipython()
         self._publish(False)
-        if self._view is not None:
+        if self._view is not None and not self.closed:
             self._show({_VIEW: self._model_id(), "text/plain": "(live panel)"}, "live", False)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:

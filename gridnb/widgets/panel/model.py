@@ -25,7 +25,7 @@ __all__ = ["Model", "Point", "Snapshot", "Steered"]
 
 logger = logging.getLogger("gridnb.panel")
 
-BUSY = 0.5  # seconds between two looks while workers are up or runs go on
+BUSY = 1.0  # seconds between two looks while workers are up or runs go on
 QUIET = 2.0
 LOST = 5.0  # seconds between two tries to reach a hub that does not answer
 SERIES = 2.0  # seconds between two looks at the cost over time
