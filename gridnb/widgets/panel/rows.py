@@ -92,7 +92,8 @@ class _Row:
         self._button = Button(layout={"width": "92px", "flex": "0 0 auto"})
         self._button.on_click(lambda _: press(self))
         self.box = ipywidgets.HBox(
-            [self._text, self._button], layout={"align_items": "center", "width": "100%"}
+            [self._text, self._button],
+            layout={"align_items": "center", "width": "100%", "grid_gap": "0 12px"},
         )
 
     def show(self, entry: Entry, word: str, doing: str) -> None:
