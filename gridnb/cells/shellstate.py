@@ -62,12 +62,23 @@ class Figures:
         self._seen = Seen()
 
     def here(self) -> str | None:
-        """Describe it."""
-        module: Any = sys.modules.get("matplotlib_inline.config")
-        if module is None or not module.InlineBackend.initialized():
+        """Describe it; it may be set before the backend is loaded."""
+        backend = self._backend()
+        if backend is None:
             return None
-        backend = module.InlineBackend.instance()
         return self._seen.text({name: _frozen(getattr(backend, name)) for name in _FIGURES})
+
+    def _backend(self) -> Any:
+        module: Any = sys.modules.get("matplotlib_inline.config")
+        if module is not None and module.InlineBackend.initialized():
+            return module.InlineBackend.instance()
+        if "IPython" not in sys.modules or (shell := _shell()) is None:
+            return None
+        if "InlineBackend" not in shell.config:
+            return None
+        from matplotlib_inline.config import InlineBackend
+
+        return InlineBackend.instance(parent=shell)
 
     def put(self, text: str) -> None:
         """Set it."""

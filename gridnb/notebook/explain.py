@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CaptureError
-from gridnb.units import format_bytes
+from gridnb.units import Money, format_bytes, format_seconds
 from gridnb.widgets import html
+
+if TYPE_CHECKING:
+    from gridnb.catalog import Catalog
 
 __all__ = ["explain"]
 
@@ -33,8 +38,15 @@ class Explanation:
         return f"What travels: {self.total}\n{rows}".rstrip()
 
 
-def explain(body: str, shell: Any, without: tuple[str, ...] = ()) -> Explanation:
-    """Say what `body` reads and what sending it takes.
+def explain(
+    body: str,
+    shell: Any,
+    without: tuple[str, ...] = (),
+    *,
+    catalog: Catalog | None = None,
+    sites: Sequence[str] = (),
+) -> Explanation:
+    """Say what `body` reads and what sending it to one of `sites` takes.
 
     Raises
     ------
@@ -52,7 +64,30 @@ def explain(body: str, shell: Any, without: tuple[str, ...] = ()) -> Explanation
         except CaptureError:
             size = "cannot be sent"
         rows.append((name, type(space[name]).__name__, size))
+    cost = "" if catalog is None else f"; {sending(whole.nbytes, catalog, sites)}"
     if not rows:
-        return Explanation((), "the cell's text alone")
-    total = f"{format_bytes(whole.nbytes)} in one piece; what a site has had is not sent again"
-    return Explanation(tuple(rows), total)
+        return Explanation((), f"the cell's text alone{cost}")
+    total = f"{format_bytes(whole.nbytes)} in one piece, what a site has had is not sent again"
+    return Explanation(tuple(rows), total + cost)
+
+
+def sending(nbytes: int, catalog: Catalog, sites: Sequence[str]) -> str:
+    """Say what bytes from this machine to a site cost, and how long they take where it is known.
+
+    Only bytes that leave a site are charged, so that it takes a site on this machine.
+    """
+    origin = next((site for site in catalog.sites if site.provider == "local"), None)
+    targets = [name for name in (sites or catalog.names) if origin is None or name != origin.name]
+    if origin is None or not targets:
+        return "sending it costs nothing"
+    gib = Decimal(nbytes) / 2**30
+    dearest = max(targets, key=lambda name: catalog.egress(origin.name, name))
+    price = catalog.egress(origin.name, dearest) * gib
+    link = catalog.link(origin.name, dearest)
+    most = "at most " if len(targets) > 1 else ""
+    cost = f"{most}{Money(price, origin.currency)}" if price else "nothing"
+    takes = ""
+    if link.bandwidth is not None:
+        seconds = format_seconds(link.latency + nbytes / link.bandwidth)
+        takes = f" and takes about {seconds}"
+    return f"sending it to {dearest} costs {cost}{takes}"

@@ -137,7 +137,10 @@ class GridMagics(Magics):
     def _explain(self, cell: Cell) -> None:
         from gridnb.notebook.explain import explain
 
-        found = explain(cell.body, self._shell, cell.names)
+        grid, asked = self.session.connected(), cell.ask.request.get("sites", "")
+        seat = None if asked else grid.seats.ready()
+        sites = [seat.site] if seat else [s.strip() for s in str(asked).split(",") if s.strip()]
+        found = explain(cell.body, self._shell, cell.names, catalog=grid.catalog, sites=sites)
         self._shell.display_pub.publish(found._repr_mimebundle_())
 
     def _run(self, cell: Cell) -> Job | None:
