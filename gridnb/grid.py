@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -194,6 +195,7 @@ class Grid:
         self.on_close: list[Callable[[], None]] = []
         self._session = uuid.uuid4().hex[:4]
         self._numbers = itertools.count(1)
+        self._current = ExitStack()
         self._closed = False
 
     def _egress(self, place: str) -> str:
@@ -495,6 +497,19 @@ class Grid:
         self.followed.settle()
 
     def __enter__(self) -> Self:
+        """Make the grid's client Dask's default, for other threads, too; then as before.
+
+        Raises
+        ------
+        HubError
+            If the connection was closed.
+        """
+        from distributed.client import ensure_default_client
+
+        if self._closed:
+            raise HubError(f"grid {self.id}: this connection is closed; make a new gridnb.Grid()")
+        ensure_default_client(self.client)
+        self._current.enter_context(self.client.as_current())
         return self
 
     def __exit__(
@@ -503,6 +518,7 @@ class Grid:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._current.close()
         try:
             self.close()
         except HubError:
@@ -511,6 +527,18 @@ class Grid:
 
     def __repr__(self) -> str:
         return f"<Grid {self.id}: catalog {self.catalog.name}, account {self.account}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from gridnb.widgets import gridview
+
+        if self._closed:
+            return gridview.gone(self.id, "this connection is closed")._repr_mimebundle_()
+        try:
+            if not Place.of(self.id).alive:  # Dask would try to reach it for half a minute
+                raise HubError("it has ended")
+            return gridview.grid(self.status())._repr_mimebundle_()
+        except HubError as error:
+            return gridview.gone(self.id, str(error))._repr_mimebundle_()
 
 
 def default_account() -> str:

@@ -72,6 +72,8 @@ class _Runs(SchedulerPlugin):
         fallback = f"client:{client}"
         for key in tasks:
             ts = scheduler.tasks[key]
+            if ts.run_spec is None:  # scattered data: nothing of it runs
+                continue
             notes = ts.annotations
             if not notes:
                 ts.annotations = {RUN: fallback}

@@ -61,10 +61,10 @@ class PlainCells:
         with self._lock:
             if self._run is not None:
                 return
-            self._run = run = grid.new_run()
-            if not grid.cluster.observed:
-                self._session.places(Ask(), Progress(self._shell, quiet=False))
-            self._began = time.monotonic()
+            run = grid.new_run()
+            # Workers that the client still sees may be about to go: only the hub knows.
+            self._session.places(Ask(), Progress(self._shell, quiet=False))
+            self._run, self._began = run, time.monotonic()
             grid.client.tag = run
             grid.client.announce(run, self._label(), "running")
             grid.cancels[run] = lambda: self._interrupt(run)

@@ -261,7 +261,7 @@ class Session:
     def places(self, ask: Ask, say: Say, *, wait: bool = True) -> Places:
         """Make sure that workers are up which meet `ask`, or come; returns where they are."""
         grid, request = self.answering(), ask.parsed()
-        state = grid.status()
+        state = grid.status(runs=0)
         limited = bool(wanted.limits(request))
         fit = wanted.usable(state, request, grid.catalog, self._asked)
         missing = wanted.missing(request, fit)
