@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 from tests.browser.lab import Lab, Notebook7
@@ -64,7 +65,17 @@ def chromium(executable: str) -> Iterator[Browser]:
         try:
             yield browser
         finally:
+            helpers = psutil.Process().children(recursive=True)
             browser.close()
+            # On a busy machine its helpers take a while to notice.
+            psutil.wait_procs([each for each in helpers if "chrom" in _name(each)], timeout=20)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 class Shown:
