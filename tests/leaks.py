@@ -54,11 +54,13 @@ def _children() -> set[psutil.Process]:
 
 def _forked(before: set[psutil.Process]) -> list[psutil.Process]:
     """Return new descendants that were forked and never executed anything."""
-    ours = psutil.Process().environ().get(TAG)
+    pytest_itself = psutil.Process()
+    ours, program = pytest_itself.environ().get(TAG), pytest_itself.exe()
     found = []
     for each in _children() - before:
         with contextlib.suppress(psutil.Error, OSError):
-            if each.environ().get(TAG) == ours:
+            # Chromium's helpers, which it starts when it likes, hide their environment.
+            if each.environ().get(TAG) == ours and each.exe() == program:
                 found.append(each)
     return found
 

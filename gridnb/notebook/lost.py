@@ -36,9 +36,8 @@ def why_ended(grid: Grid, seat: Seat) -> str | None:
     # The hub may hear of the end a little later than this connection.
     if worker is not None and worker["state"] == "running" and worker["term_left"] > 1:
         return None
-    leases = [each for each in state["leases"] if not worker or each["id"] == worker["lease"]]
-    reasons = [each["reason"] for each in leases if each["reason"]]
-    return reasons[-1] if reasons else "its paid term is over, or its site was lost"
+    reasons = [each["reason"] for each in state["leases"] if each["id"] == seat.lease]
+    return next(filter(None, reasons), "its paid term is over, or its site was lost")
 
 
 def why_lost(seat: Seat, error: CellLost, reason: str | None) -> CellLost:
