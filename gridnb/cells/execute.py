@@ -195,7 +195,7 @@ class Executor:
                 return shell.render_syntax(error, frames)
             if holds_group(error):
                 # IPython has no way of its own for them.
-                return traceback.format_exception(type(error), error, frames)
+                return shell.named(traceback.format_exception(type(error), error, frames))
             return shell.render(error, frames)
         except Exception:  # noqa: BLE001 - user classes raise what they like
             # A broken __str__ or source must not hide the error itself.

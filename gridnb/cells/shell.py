@@ -180,6 +180,13 @@ class CellShell(InteractiveShell):
         listed = traceback.extract_tb(frames)
         return list(tb.structured_traceback(type(error), error, listed))
 
+    def named(self, lines: Sequence[str]) -> list[str]:
+        """Lines of a plain traceback, with cells called what a notebook calls them."""
+        text = "".join(lines)
+        for name, number in cast(_Compiler, self.compile)._filename_map.items():
+            text = text.replace(f'File "{name}"', f"Cell In[{number}]")
+        return text.splitlines()
+
     def render_short(self, error: BaseException) -> list[str]:
         """Class and text alone."""
         tb: Any = self.InteractiveTB

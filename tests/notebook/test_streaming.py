@@ -134,6 +134,7 @@ def test_exception_group_shows_as_at_the_site(grid):
     assert reply.status == "error"
     assert "ExceptionGroup: several (2 sub-exceptions)" in reply.error
     assert "ZeroDivisionError: division by zero" in reply.error and "    1 / 0" in reply.error
+    assert re.search(r"Cell In\[\d+\], line 3, in <module>", reply.error)
     for text in (reply.error, reply.of("stderr")):
         assert "gridnb" not in text and "run_cell_magic" not in text
 
