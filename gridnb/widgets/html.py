@@ -41,7 +41,7 @@ def tag(text: object, why: str = "") -> str:
     """Write a word in a small frame; `why` is shown under the mouse."""
     style = (
         f"{_FAINT};border:1px solid {_RULE};border-radius:3px;padding:0 5px;"
-        "font-size:.88em;white-space:nowrap"
+        "font-size:.88em;display:inline-block;white-space:normal"
     )
     return f'<span style="{style}" title="{safe(why)}">{safe(text)}</span>'
 

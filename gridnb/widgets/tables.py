@@ -23,9 +23,11 @@ __all__ = [
     "budget",
     "budget_text",
     "ends",
+    "hour",
     "jobs",
     "meter",
     "quote",
+    "ready",
     "sites",
     "status",
     "tags",
@@ -95,6 +97,19 @@ def _simulated(simulated: bool, scale: Decimal) -> list[tuple[str, str]]:
     return [(f"simulated, {times} × time", why)]
 
 
+def hour(scale: Decimal) -> str:
+    """The hour in which a rate is given: a simulated one where a second is billed as more."""
+    return "per hour" if scale == 1 else "per simulated hour"
+
+
+def ready(found: Quote) -> str:
+    """Say when all workers of a quote are up: in real time, and in simulated time, if any."""
+    real = format_seconds(round(found.ready_in / float(found.time_scale), 1))
+    if found.time_scale == 1 or not found.ready_in:
+        return f"ready in {real}"
+    return f"ready in {real} ({format_seconds(found.ready_in)} simulated)"
+
+
 def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
     """Show what a catalog offers, and what of it is up."""
     up = {each["name"]: each for each in state["sites"]} if state else {}
@@ -116,8 +131,9 @@ def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
                     _up(here) if n == 0 else "",
                 )
             )
-    head = "site|owner|region|offer|cores|memory|speed|per hour|starts in|at most|up"
-    numbers = "cores|memory|speed|per hour|starts in|at most|up"
+    times = f"{hour(catalog.time_scale)}|{_starts(catalog.time_scale)}"
+    numbers = f"cores|memory|speed|{times}|at most|up"
+    head = f"site|owner|region|offer|{numbers}"
     return View(
         f"Catalog {catalog.name}",
         [f"{len(catalog.sites)} site{'s' if len(catalog.sites) > 1 else ''}"],
@@ -125,6 +141,10 @@ def sites(catalog: Catalog, state: dict[str, Any] | None = None) -> View:
         _simulated(catalog.simulated, catalog.time_scale),
         data=catalog,
     )
+
+
+def _starts(scale: Decimal) -> str:
+    return "starts in" if scale == 1 else "starts in (simulated)"
 
 
 def _up(site: dict[str, Any]) -> str:
@@ -151,15 +171,15 @@ def quote(found: Quote) -> View:
         )
         for line in found.lines
     ]
-    head = "site|offer|owner|region|workers|cores|memory|speed|starts in|per hour"
-    numbers = "workers|cores|memory|speed|starts in|per hour"
-    first, *rest = found.headline.removesuffix(" · simulated money").split(" · ")
-    if rest and rest[-1] == "simulated money and time":
-        rest.pop()
+    scale = found.time_scale
+    numbers = f"workers|cores|memory|speed|{_starts(scale)}|{hour(scale)}"
+    head = f"site|offer|owner|region|{numbers}"
+    first, _, cost, *_ = found.headline.split(" · ")
+    rate = "free" if found.free else f"{found.rate} {hour(scale)}"
     refused = [(each.site, each.reason) for each in found.refused]
     return View(
         first,
-        rest,
+        [rate, cost, ready(found)],
         [_part(head, lines, numbers), _part("not taken|why", refused)],
         _simulated(found.simulated, found.time_scale),
         data=found,
@@ -169,6 +189,7 @@ def quote(found: Quote) -> View:
 def status(state: dict[str, Any]) -> View:
     """Show workers, leases, the last runs and the traffic of a grid."""
     grid, currency = state["grid"], state["grid"]["currency"]
+    per = hour(Decimal(grid["time_scale"]))
     workers = [
         (
             w["name"],
@@ -187,7 +208,7 @@ def status(state: dict[str, Any]) -> View:
             lease["id"].rpartition("-")[2],
             ", ".join(f"{each['count']} × {each['site']}" for each in lease["lines"]),
             _money(lease["rate"], currency),
-            _money(lease["spent"], currency),
+            _cost(lease["spent"], currency),
             ends(lease),
         )
         for lease in state["leases"]
@@ -198,9 +219,9 @@ def status(state: dict[str, Any]) -> View:
         f"Grid {grid['id']}",
         [f"catalog {grid['catalog']}", f"account {account}", *budget_text(state)],
         [
-            _part("worker|site|state|cores|memory|per hour|up|term left", workers,
-                  "cores|memory|per hour|up|term left"),
-            _part("lease|workers|per hour|spent|ends", leases, "per hour|spent"),
+            _part(f"worker|site|state|cores|memory|{per}|up|term left", workers,
+                  f"cores|memory|{per}|up|term left"),
+            _part(f"lease|workers|{per}|spent|ends", leases, f"{per}|spent"),
             _runs(state),
             _links(state),
         ],
@@ -217,7 +238,7 @@ def _runs(state: dict[str, Any]) -> Part:
             run["state"],
             ", ".join(run["sites"]),
             format_seconds(run["seconds"]),
-            _money(run["cost"], currency),
+            _cost(run["cost"], currency),
         )
         for run in state["runs"][-8:]
     ]
@@ -230,7 +251,7 @@ def _links(state: dict[str, Any]) -> Part:
         (
             f"{link['src']} → {link['dst']}",
             format_bytes(link["bytes"]),
-            _money(link["cost"], currency),
+            _cost(link["cost"], currency),
         )
         for link in sorted(state["links"], key=lambda each: -each["bytes"])[:8]
         if link["bytes"]
@@ -253,6 +274,13 @@ def ends(lease: dict[str, Any]) -> str:
 
 def _money(amount: str, currency: str) -> Money:
     return Money(Decimal(amount), currency)
+
+
+def _cost(amount: str, currency: str) -> str:
+    """Write what something has cost; what is hardly anything is not written out."""
+    value = Decimal(amount)
+    small = 0 < abs(value) < _LEAST
+    return f"< {_LEAST} {currency}" if small else str(Money(value, currency))
 
 
 def budget_text(state: dict[str, Any]) -> list[str]:
@@ -299,9 +327,7 @@ def meter(state: dict[str, Any]) -> View:
         rows.append(
             ("left", _money(money["left"], currency), f"of {_money(money['cap'], currency)}")
         )
-    rows.append(
-        ("rate", _money(str(rate), currency), "per hour" if scale == 1 else "per simulated hour")
-    )
+    rows.append(("rate", _money(str(rate), currency), hour(scale)))
     rows.append(("lasts", *_lasts(money, rate, scale)))
     return View(
         "Meter",
@@ -389,7 +415,7 @@ def _by_run(frame: pd.DataFrame, single: bool) -> Part:
     sums = by(frame, "run", "label")
     rows = []
     for (run, label), row in zip(sums.index, sums.to_dict("records"), strict=True):
-        rows.append((_short(label or run or "not in a run"), *_amounts(row, single)))
+        rows.append((_short(label or run or "starting and idle (no run)"), *_amounts(row, single)))
     return _part("|".join(["run", *_KINDS]), rows, "|".join(_KINDS))
 
 

@@ -24,7 +24,8 @@ SAVE_EVERY = 30.0  # seconds between two refreshes of what stays behind
 
 NO_WIDGETS = (
     "this front end shows no widgets (or ipywidgets is not installed): run the cell again for a "
-    "newer state; `%grid request`, `%grid budget` and `%grid release` do what the buttons would"
+    "newer state; `%grid request`, `%grid budget`, `%grid release` and `%grid cancel RUN` do what "
+    "the buttons would"
 )
 _VIEW = "application/vnd.jupyter.widget-view+json"
 # JupyterLab writes an error where a widget was that is gone; the form above says it all.

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from gridnb.units import format_seconds
+from gridnb.widgets.tables import hour
 
 __all__ = ["amount", "lasts", "price", "rate_of", "short_time", "unit"]
 
@@ -13,8 +14,11 @@ _FOUR = Decimal("0.0001")
 
 
 def amount(value: str | Decimal, currency: str = "") -> str:
-    """Write an amount with four decimals, whatever it is."""
-    return f"{Decimal(value).quantize(_FOUR):,f} {currency}".rstrip()
+    """Write an amount with four decimals; what is less says so, as on the bill."""
+    exact = Decimal(value)
+    if 0 < abs(exact) < _FOUR:
+        return f"< {_FOUR} {currency}".rstrip()
+    return f"{exact.quantize(_FOUR):,f} {currency}".rstrip()
 
 
 def price(value: str | Decimal, currency: str) -> str:
@@ -24,7 +28,7 @@ def price(value: str | Decimal, currency: str) -> str:
 
 def unit(status: dict[str, Any]) -> str:
     """The hour in which rates are given: a simulated one where time is."""
-    return "per hour" if Decimal(status["grid"]["time_scale"]) == 1 else "per simulated hour"
+    return hour(Decimal(status["grid"]["time_scale"]))
 
 
 def rate_of(status: dict[str, Any]) -> Decimal:

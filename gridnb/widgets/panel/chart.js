@@ -19,7 +19,9 @@ function traces({ x, lines }) {
 }
 
 async function render({ model, el }) {
+  el.textContent = "drawing…";
   const Plotly = await plotly(model);
+  el.textContent = "";
   const plot = document.createElement("div");
   plot.className = "gridnb-chart";
   el.append(plot);

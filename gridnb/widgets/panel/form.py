@@ -57,6 +57,8 @@ class Form:
     ) -> None:
         self._ask_quote, self._lease, self._consent, self._tasks = quote, lease, consent, tasks
         self._quote: Quote | None = None
+        self._seen: object = None
+        self._busy = False
         self._fields = _fields(choices(catalog))
         self._answer = ipywidgets.HTML(layout={"min_height": "72px"})
         self._said = ipywidgets.HTML(layout={"min_height": "22px"})
@@ -82,6 +84,14 @@ class Form:
         """Quote what the form starts with."""
         self._changed()
 
+    def show(self, status: dict[str, Any]) -> None:
+        """Quote anew when there is other money or other workers than before."""
+        up = [(site["workers"], site["starting"]) for site in status["sites"]]
+        seen = (status["budget"]["left"], up)
+        if self._seen not in (None, seen):
+            self._latest.put(self.values)
+        self._seen = seen
+
     @property
     def values(self) -> dict[str, Any]:
         """What is asked for, as keywords of a request."""
@@ -104,12 +114,12 @@ class Form:
             return  # a newer one comes
         self._quote = found
         self._answer.value = text
-        self._button.disabled = found is None
+        self._button.disabled = found is None or self._busy
         self._button.description = "Request" if found is None else f"Request · {priced(found)}"
 
     def _press(self) -> None:
         if self._quote is not None:
-            self._button.disabled = True
+            self._busy = self._button.disabled = True
             self._said.value = pieces.faint("requesting…")
             values = self.values
             self._tasks.do(lambda: self._take(values))
@@ -125,6 +135,8 @@ class Form:
                 "Yes, pay for it",
                 lambda: self._agreed(values),
             )
+        finally:
+            self._busy = False
         self._said.value = said
         self._latest.put(self.values)
 

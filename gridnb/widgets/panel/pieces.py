@@ -187,17 +187,17 @@ def runs_ended(snapshot: Snapshot, most: int) -> str:
     """The newest runs that are over, and how many more there are."""
     part, counts = run_part(snapshot, most), snapshot.status["counts"]
     if not part.rows:
-        return html.block(html.muted("no run has ended yet"))
+        return "" if counts["runs_running"] else html.block(html.muted("no run has ended yet"))
     more = counts["runs_total"] - counts["runs_running"] - len(part.rows)
     rest = html.muted(f"and {more:,} older ones, in %grid bill") if more > 0 else ""
     return html.block(html.table(part.head, part.rows, numbers=part.numbers) + rest)
 
 
-def run_part(snapshot: Snapshot, most: int) -> tables.Part:
-    """The newest runs that are over, as a table."""
+def run_part(snapshot: Snapshot, most: int, *, active: bool = False) -> tables.Part:
+    """The newest runs that are over, or those that are not, as a table."""
     status = snapshot.status
     currency = status["budget"]["currency"]
-    over = [run for run in status["runs"] if run["state"] not in ACTIVE][::-1]
+    chosen = [run for run in status["runs"] if (run["state"] in ACTIVE) == active][::-1]
     rows = [
         (
             run["label"],
@@ -206,7 +206,7 @@ def run_part(snapshot: Snapshot, most: int) -> tables.Part:
             short_time(run["seconds"]) if run["seconds"] >= 1 else "< 1 s",
             amount(run["cost"], currency),
         )
-        for run in over[:most]
+        for run in chosen[:most]
     ]
     return tables.Part(("run", "state", "sites", "time", "cost"), rows, frozenset(("time", "cost")))
 
@@ -223,12 +223,10 @@ def lease_row(lease: dict[str, Any], status: dict[str, Any]) -> str:
     name = lease["id"].rpartition("-")[2]
     what = ", ".join(f"{each['count']} × {each['site']} {each['offer']}" for each in lease["lines"])
     ends = tables.ends(lease)
-    return _row(f"{name} · {what or 'no workers'}", ends, _hourly(lease["rate"], currency),
+    rate = price(lease["rate"], currency)
+    return _row(f"{name} · {what or 'no workers'}", ends,
+                f"{rate} {unit(status)}" if Decimal(lease["rate"]) else rate,
                 amount(lease["spent"], currency))  # fmt: skip
-
-
-def _hourly(rate: str, currency: str) -> str:
-    return f"{amount(rate, currency)}/h" if Decimal(rate) else "free"
 
 
 def _row(name: str, note: str, *numbers: str) -> str:

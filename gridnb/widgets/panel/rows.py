@@ -17,11 +17,18 @@ __all__ = ["Entry", "Rows"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What a row shows; without `button` there is nothing to press."""
+    """What a row shows; without `button` there is nothing to press.
+
+    Attributes
+    ----------
+    instead
+        What stands on a button that cannot be pressed, since something else does it.
+    """
 
     key: str
     markup: str
     button: bool = True
+    instead: str = ""
 
 
 class Rows:
@@ -56,8 +63,9 @@ class Rows:
             while len(self._pool) < len(shown):
                 self._pool.append(_Row(self._press))
             for row, entry in zip(self._pool, shown, strict=False):
-                row.show(entry, self._doing if entry.key in self._asked else self._verb,
-                         self._doing)  # fmt: skip
+                asked = entry.key in self._asked
+                row.show(entry, self._doing if asked else entry.instead or self._verb,
+                         asked or bool(entry.instead))  # fmt: skip
             more = len(entries) - len(shown)
             self._more.value = pieces.faint(f"and {more:,} more" if more else "")
             self._empty.value = pieces.faint(empty)
@@ -89,18 +97,18 @@ class _Row:
     def __init__(self, press: Callable[[_Row], None]) -> None:
         self.key = ""
         self._text = ipywidgets.HTML(layout={"flex": "1 1 auto", "min_width": "0"})
-        self._button = Button(layout={"width": "92px", "flex": "0 0 auto"})
+        self._button = Button(layout={"width": "98px", "flex": "0 0 auto"})
         self._button.on_click(lambda _: press(self))
         self.box = ipywidgets.HBox(
             [self._text, self._button],
             layout={"align_items": "center", "width": "100%", "grid_gap": "0 12px"},
         )
 
-    def show(self, entry: Entry, word: str, doing: str) -> None:
+    def show(self, entry: Entry, word: str, disabled: bool) -> None:
         self.key = entry.key
         self._text.value = entry.markup
         self._button.description = word
-        self._button.disabled = word == doing
+        self._button.disabled = disabled
         self._button.layout.visibility = "visible" if entry.button else "hidden"
 
     def wait(self, doing: str) -> None:

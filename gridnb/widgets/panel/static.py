@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from gridnb.widgets import html, tables
 from gridnb.widgets.panel import pieces
@@ -45,7 +46,9 @@ def static_text(snapshot: Snapshot, note: str = "") -> str:
     meter.append(f"{amount(rate_of(status), currency)} {unit(status)}")
     if seconds is not None:
         meter.append(f"lasts {short_time(seconds)}")
-    parts = [pieces.site_part(snapshot), pieces.run_part(snapshot, _MOST)]
+    running, over = (pieces.run_part(snapshot, _MOST, active=each) for each in (True, False))
+    runs = replace(over, rows=[*running.rows, *over.rows])
+    parts = [pieces.site_part(snapshot), runs]
     texts = [html.text_table(p.head, p.rows, numbers=p.numbers) for p in parts if p.rows]
     head = "\n".join([" · ".join(first), _when(snapshot, note), " · ".join(meter)])
     return "\n\n".join([head, *texts])

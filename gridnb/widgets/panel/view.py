@@ -86,14 +86,16 @@ class PanelView:
         status = snapshot.status
         self._head.value = pieces.head(status)
         self._problem.value = pieces.problem(f"✗ {snapshot.problem}" if snapshot.problem else "")
-        self._hint.value = pieces.faint("" if controls.live() else controls.HINT)
+        live = controls.live()
+        self._hint.value = pieces.faint("" if live else controls.HINT)
         self._meter.value = pieces.meter(snapshot)
         self._budget.show(status)
+        self._form.show(status)
         if self._figure.show(snapshot.series) and self._chart.children[0] is self._no_figure:
             self._chart.children = (self._figure.widget,)
         self._sites.value = pieces.sites(snapshot)
         self._leases.show(_leases(status), "no leases")
-        self._runs.show(_runs(status), "nothing runs")
+        self._runs.show(_runs(status, deaf=controls.widgets() and not live), "nothing runs")
         self._ended.value = pieces.runs_ended(snapshot, RUNS)
 
     def close(self) -> None:
@@ -157,10 +159,16 @@ def _leases(status: dict[str, Any]) -> list[Entry]:
     ]
 
 
-def _runs(status: dict[str, Any]) -> list[Entry]:
+def _runs(status: dict[str, Any], *, deaf: bool) -> list[Entry]:
+    """List what goes on; `deaf`: no button is heard before a cell has ended."""
     currency = status["budget"]["currency"]
     return [
-        Entry(run["id"], pieces.run_row(run, currency), run.get("kind") != "dask")
+        Entry(
+            run["id"],
+            pieces.run_row(run, currency),
+            run["kind"] != "dask",
+            "interrupt ■" if deaf and run["kind"] == "cell" else "",
+        )
         for run in reversed(status["runs"])
         if run["state"] in pieces.ACTIVE
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridnb.broker import policies
 from gridnb.broker.request import size_text
+from gridnb.widgets.tables import hour, ready
 
 if TYPE_CHECKING:
     from gridnb.broker import Quote
@@ -76,16 +77,12 @@ def _sizes(most: int) -> tuple[str, ...]:
 
 def priced(quote: Quote) -> str:
     """What a quote costs, short enough for a button."""
-    hour = "per hour" if quote.time_scale == 1 else "per simulated hour"
-    return "free" if quote.free else f"{quote.rate} {hour}"
+    return "free" if quote.free else f"{quote.rate} {hour(quote.time_scale)}"
 
 
 def described(quote: Quote) -> list[str]:
     """What a quote would buy, in lines: the price, the workers, until when."""
-    from gridnb.units import format_seconds
-
     workers = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
-    real = quote.ready_in / float(quote.time_scale)
     first = [priced(quote)]
     if not quote.free:
         first.append(f"{quote.upfront} set aside at first")
@@ -95,7 +92,7 @@ def described(quote: Quote) -> list[str]:
     return [
         " · ".join(first),
         workers,
-        f"{size} · ready in about {format_seconds(round(real, 1))}",
+        f"{size} · {ready(quote)}",
     ]
 
 
