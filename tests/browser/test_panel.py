@@ -225,6 +225,10 @@ def test_where_there_are_no_subshells_the_panel_says_what_to_do(browser, lab, cl
         says(notebook, "interrupt the kernel (■) to cancel it").wait_for(timeout=SOON)
         begin(notebook)
         changes(notebook, ".gridnb-spent")
+        button(notebook, "interrupt ■").wait_for(timeout=SOON)
+        assert button(notebook, "interrupt ■").is_disabled()
+        assert button(notebook, "Cancel").count() == 0
+        assert says(notebook, "no run has ended yet").count() == 0
         notebook.screenshot("panel-no-subshells", cell=PANEL)
         notebook.command("notebook:interrupt-kernel")
         notebook.cell(CELL).get_by_text("KeyboardInterrupt").first.wait_for(timeout=SOON)
