@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gridnb.hub.client import GridClient, GridCluster
-    from gridnb.jobs import Gather, Job
+    from gridnb.jobs import Job
     from gridnb.seats import Seats
     from gridnb.widgets.panel import Panel
 
@@ -188,7 +188,7 @@ class Grid:
             self.cluster.call, self.client.id, tls, Kept(self._egress), Carrier(directory)
         )
         self._access = Access(self.cluster.call, tls)
-        self.followed = Follower(self._access)
+        self.followed = Follower(self._access, grid)
         #: Stops a run of this process that is under way, by its id; see :meth:`cancel`.
         self.cancels: dict[str, Callable[[], object]] = {}
         #: Called before the connection is closed, by :meth:`disconnect` as by :meth:`close`.
@@ -299,7 +299,6 @@ class Grid:
         *,
         kind: str,
         pieces: Sequence[dict[str, Any]] | None = None,
-        gather: Gather | None = None,
         **order: Any,
     ) -> Job:
         """Have the hub drive a run that is packed; `order`: see :class:`gridnb.hub.work.Order`.
@@ -330,12 +329,10 @@ class Grid:
             **order,
         )
         nodes, record = run.packed.nodes, RunRecord.of(run.id)
-        job = Job(record, self._access, run.namespace, nodes=nodes, gather=gather)
+        job = Job(record, self._access, run.namespace, nodes=nodes)
         return self.followed.add(job)
 
-    def job(
-        self, run: str, namespace: dict[str, Any] | None = None, *, gather: Gather | None = None
-    ) -> Job:
+    def job(self, run: str, namespace: dict[str, Any] | None = None) -> Job:
         """Return a job by its id, or the end of it: also one of a kernel or grid that is gone.
 
         Names that it assigned are bound in `namespace` when its result is taken; by default that is
@@ -355,15 +352,14 @@ class Grid:
             return known
         space = vars(sys.modules["__main__"]) if namespace is None else namespace
         mine = record.about()["grid"] == self.id
-        job = Job(record, self._access if mine else None, space, gather=gather)
+        job = Job(record, self._access if mine else None, space)
         return self.followed.add(job) if mine else job
 
     def jobs(self) -> list[Job]:
         """Return the jobs of this account, those that have ended too, newest first."""
-        from gridnb.hub.runs import records
+        from gridnb.jobs.find import runs_of
 
-        mine = [each.run for each in records() if each.about()["account"] == self.account]
-        return [self.job(run) for run in reversed(mine)]
+        return [self.job(record.run) for record in runs_of(self.account)]
 
     def cancel(self, run: str) -> None:
         """Stop a run: a cell of this notebook as its stop button does, any other at the hub.
@@ -491,10 +487,11 @@ class Grid:
         self.client.close()  # first, or it would complain that its scheduler is gone
         try:
             pid = self.cluster.call("close")["pid"]
+            _wait_for(pid, self._process)
         finally:
             self.cluster.close()
-        _wait_for(pid, self._process)
-        self.followed.settle()
+            self.followed.settle()
+            self.followed.leave()  # if the hub did not end
 
     def __enter__(self) -> Self:
         """Make the grid's client Dask's default, for other threads, too; then as before.

@@ -124,6 +124,7 @@ class Calls:
         ended = [each.id for each in chosen if each.state == "active"]
         for each in chosen:
             self.hub.release(each)
+        self.jobs.released(lease)
         return {"released": ended}
 
     async def scale(
@@ -291,10 +292,9 @@ class Calls:
 
     # jobs
 
-    async def buy(self, request: str, session: str) -> Lease:
-        """Take a lease on what a request (JSON) is quoted now."""
-        quoted = await self._quote(Request.model_validate_json(request))
-        return await self.hub.lease(quoted, session=session)
+    async def buy(self, request: Request, session: str) -> Lease:
+        """Take a lease on what a request is quoted now."""
+        return await self.hub.lease(await self._quote(request), session=session)
 
     def serve(self, jobs: Jobs) -> None:
         """Answer for the jobs of this grid, too."""

@@ -149,7 +149,11 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     try:
         await _live(hub, jobs, stop)
     finally:
-        await jobs.close()
+        hub.closing = True  # from now on nobody is sold anything
+        try:
+            await jobs.close()
+        except Exception:
+            logger.exception("jobs could not be ended in order")
         settled = await hub.close("the grid was ended")
         await scheduler.close()
         if settled:
@@ -212,11 +216,14 @@ def _reap(keep: float) -> None:
     from gridnb.hub.runs import prune
 
     try:
-        prune(keep)
         for line in reap():
             logger.info("%s", line)
     except Exception:
         logger.exception("lost hubs could not be settled")
+    try:
+        prune(keep)
+    except Exception:
+        logger.exception("old jobs could not be forgotten")
 
 
 async def _wait(hub: Any, stop: asyncio.Event) -> None:

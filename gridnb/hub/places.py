@@ -136,6 +136,14 @@ class Place:
             return False
         return False
 
+    @classmethod
+    def alive_of(cls, grid: str) -> bool:
+        """Whether the hub of a grid runs, if there is such a grid at all."""
+        try:
+            return cls.of(grid).alive
+        except HubError:
+            return False
+
     def log_tail(self, lines: int = 20) -> str:
         """Return the end of the hub's log."""
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import threading
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import platformdirs
 import psutil
@@ -25,6 +26,8 @@ from gridnb.errors import HubError
 from gridnb.hub.places import Place, private, write_json
 
 __all__ = ["ENDED", "Log", "RunRecord", "prune", "records"]
+
+logger = logging.getLogger("gridnb.runs")
 
 #: States in which nothing changes any more.
 ENDED = frozenset({"done", "failed", "cancelled", "lost"})
@@ -78,7 +81,7 @@ class RunRecord:
         if about["state"] not in ENDED:
             if about["kind"] == "here" and not psutil.pid_exists(about["kernel"]):
                 about["state"], about["reason"] = "lost", "its kernel ended before it"
-            elif not _alive(about["grid"]):
+            elif not Place.alive_of(about["grid"]):
                 about["state"], about["reason"] = "lost", "the hub of its grid ended before it"
         return about
 
@@ -113,30 +116,46 @@ class RunRecord:
 
 
 class Log:
-    """Writes what a run puts out; from any thread."""
+    """Writes what a run puts out; from any thread. There is no file before there is output.
+
+    What cannot be written (a full disk) is left out: the run itself is worth more than its log.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "wb")
+        self._path, self._file = path, cast("BinaryIO | None", None)
         self._lock = threading.Lock()
+        self._closed = False
         self.size = 0
 
     def put(self, message: dict[str, Any]) -> None:
         """Append a message; what passes the limit is left out, and said."""
         text = json.dumps(message, default=jsonable, separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            if self._file.closed or self.size > _MOST:
+            if self._closed or self.size > _MOST:
                 return
             self.size += len(text)
             if self.size > _MOST:
                 note = f"further output is not kept (limit {_MOST >> 20} MiB)"
                 text = json.dumps({"op": "note", "text": note}).encode() + b"\n"
-            self._file.write(text)
-            self._file.flush()
+            try:
+                self._write(text)
+            except OSError as error:
+                self._closed = True
+                logger.warning("the output of a run is not kept any more: %s", error)
+
+    def _write(self, text: bytes) -> None:
+        if self._file is None:
+            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+            self._file = os.fdopen(os.open(self._path, flags, 0o600), "wb")
+        self._file.write(text)
+        self._file.flush()
 
     def close(self) -> None:
         """Write no more."""
         with self._lock:
-            self._file.close()
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
 
 
 def records() -> list[RunRecord]:
@@ -146,26 +165,22 @@ def records() -> list[RunRecord]:
 
 def _dated() -> Iterator[tuple[float, RunRecord]]:
     for path in _root().iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it is just being made, or forgotten
+        with contextlib.suppress(OSError, ValueError, KeyError):  # just being made, or broken
             about = json.loads((path / "run.json").read_text())
             yield about["began"], RunRecord(path.name, path)
 
 
 def prune(keep: float) -> int:
     """Forget runs that ended more than `keep` seconds ago; returns how many."""
-    old = [
-        record
-        for record in records()
-        if (about := record.about())["state"] in ENDED
-        and time.time() - about["began"] - about["seconds"] > keep
-    ]
-    for record in old:
-        record.forget()
-    return len(old)
+    count = 0
+    for record in records():
+        with contextlib.suppress(OSError):  # another one was faster
+            about = record.about()
+            if about["state"] in ENDED and _age(about) > keep:
+                record.forget()
+                count += 1
+    return count
 
 
-def _alive(grid: str) -> bool:
-    try:
-        return Place.of(grid).alive
-    except HubError:
-        return False
+def _age(about: dict[str, Any]) -> float:
+    return time.time() - float(about["began"]) - float(about["seconds"])

@@ -36,6 +36,7 @@ class Seat:
     extra: bool = False
     taken: float = 0.0
     dying: bool = False
+    keeps: bool = False
     run: str | None = None
     pid: int = 0
     booked_at: str | None = None
@@ -80,22 +81,26 @@ class Seats:
         slot = min(usable, key=lambda s: (s.name in avoid, s.site.name in shunned, *self._load(s)))
         there = (s for s in self.seats.values() if s.slot is slot and not s.dying)
         seat = next((s for s in there if s.client is None), None) or self._start(slot)
-        seat.client, seat.extra, seat.taken = client, extra, clock()
+        seat.client, seat.extra, seat.taken, seat.keeps = client, extra, clock(), False
         described = await self._describe(seat)
         if not client.startswith("job:") and client not in self.hub.scheduler.clients:
             self.give_back(client)  # it left while it waited
         return described
 
+    def there(self, sites: Sequence[str], lease: str | None) -> list[Slot]:
+        """Return the workers that are up, or start, at these sites and in this lease."""
+        return [
+            slot
+            for slot in self.hub.slots.values()
+            if slot.state in ("starting", "running")
+            and (not sites or slot.site.name in sites)
+            and lease in (None, slot.lease)
+        ]
+
     async def _workers(self, sites: list[str], lease: str | None) -> list[Slot]:
         """Return the workers that are up at these sites; waits for those that start."""
         while True:
-            there = [
-                slot
-                for slot in self.hub.slots.values()
-                if slot.state in ("starting", "running")
-                and (not sites or slot.site.name in sites)
-                and lease in (None, slot.lease)
-            ]
+            there = self.there(sites, lease)
             if not there:
                 where = f" at {' or '.join(sites)}" if sites else ""
                 where += f" in lease {lease}" if lease else ""
@@ -108,10 +113,16 @@ class Seats:
         """Count a worker's seats that are in use, or were lent for work just now."""
         just_now = clock() - REST
         return sum(
-            seat.slot is slot and (seat.run is not None or (seat.extra and seat.taken > just_now))
+            seat.slot is slot and (seat.run is not None or self._is_used(seat, just_now))
             for seat in self.seats.values()
             if seat.client is not None
         )
+
+    def _is_used(self, seat: Seat, just_now: float) -> bool:
+        """Whether a seat on which nothing runs at this moment is in use: a job gives its back."""
+        if (seat.client or "").startswith("job:"):
+            return not seat.keeps
+        return seat.extra and seat.taken > just_now
 
     def _load(self, slot: Slot) -> tuple[float, float, str]:
         """Order workers: least taken first, then the fastest."""
@@ -175,11 +186,15 @@ class Seats:
                 if seat.run is not None:
                     self.kill(seat.id)
 
-    def rest(self, seat_id: int) -> None:
-        """Take back a seat whose run is over, whether the hub has heard that or not."""
+    def rest(self, seat_id: int, *, owned: bool = False) -> None:
+        """Take back a seat whose run is over, whether the hub has heard that or not.
+
+        One that is still `owned` keeps values of its client, and is not lent to others.
+        """
         seat = self.seats.get(seat_id)
         if seat is not None:
-            seat.client = None
+            seat.keeps = owned
+            seat.client = seat.client if owned else None
 
     def _event(self, slot: Slot, message: dict[str, Any]) -> None:
         if message["op"] in ("ended", "lost"):

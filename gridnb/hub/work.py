@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gridnb.cells.line import Line
@@ -62,7 +62,17 @@ class Piece:
 
 
 class Work:
-    """A job under way."""
+    """A job under way.
+
+    Attributes
+    ----------
+    sites, lease
+        Where it may run now; a lease that was bought for it takes the place of what was asked.
+    may_buy
+        Whether a lease may be taken for it; not after its user has released what there was.
+    stopped
+        Set when nothing of it is to be begun any more.
+    """
 
     def __init__(self, order: Order, record: RunRecord, about: dict[str, Any]) -> None:
         self.order, self.record = order, record
@@ -71,7 +81,7 @@ class Work:
         self.reason = ""
         self.began = time.time()
         self.ended: float | None = None
-        self.sites: list[str] = []
+        self.ran_at: list[str] = []
         self.cost = "0"
         self.finished = 0
         self.cancelled = ""
@@ -85,7 +95,11 @@ class Work:
         self.stays: dict[int, int] = {}  # seat by piece
         self.avoid: list[str] = []  # workers where something of it has failed
         self.unreached = 0
+        self.sites, self.lease = list(order.sites), order.lease
+        self.may_buy = order.request is not None
+        self.stopped = asyncio.Event()
         self.seen = 0
+        self.written = ""
         self._about = about
 
     @property
@@ -105,10 +119,24 @@ class Work:
             return header, parts
         return {**header, "inline": header["inline"] + 1}, [*parts, piece.inline]
 
-    def interrupt(self) -> None:
-        """Interrupt what runs of it."""
+    def stop(self) -> None:
+        """Begin nothing more of it, and interrupt what runs."""
+        self.stopped.set()
         for line in list(self.lines.values()):
             line.interrupt()
+
+    def fail(self, reason: str) -> None:
+        """Let it fail for a reason, if it is not over already."""
+        if not self.over:
+            self.failed, self.reason = True, " ".join(reason.split())
+            self.stopped.set()
+
+    def end(self) -> None:
+        """Let go of what was sent with it; the record has it."""
+        pieces: list[bytes] | None = None if self.order.pieces is None else []
+        self.order = replace(self.order, header={}, parts=[], blobs={}, pieces=pieces)
+        self.waiting.clear()
+        self.log.close()
 
     def describe(self) -> dict[str, Any]:
         """Return its state as plain data; times are seconds, `began` since the epoch."""
@@ -122,7 +150,7 @@ class Work:
             "reason": self.reason,
             "began": self.began,
             "seconds": (self.ended or time.time()) - self.began,
-            "sites": self.sites,
+            "sites": self.ran_at,
             "cost": self.cost,
             "finished": self.finished,
             "total": self.total,

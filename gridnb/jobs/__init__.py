@@ -1,7 +1,7 @@
 """Jobs: work that runs at a site while the notebook goes on, and when it is gone."""
 
 from gridnb.jobs.follower import Follower
-from gridnb.jobs.job import Gather, Job
+from gridnb.jobs.job import Job
 from gridnb.jobs.results import Access
 
-__all__ = ["Access", "Follower", "Gather", "Job"]
+__all__ = ["Access", "Follower", "Job"]

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from decimal import Decimal
 from typing import Any
 
 from gridnb.cells.nodes import Node
 from gridnb.cells.outcome import Outcome
 from gridnb.errors import CellError, CellLost, HubError
+from gridnb.hub.places import Place
 from gridnb.hub.runs import ENDED, RunRecord
 from gridnb.jobs.results import Access, Results
+from gridnb.jobs.table import frame
 from gridnb.units import Money
 from gridnb.widgets.jobview import bundle, show
 
-__all__ = ["Gather", "Job"]
+__all__ = ["Job"]
 
-#: Makes of the results of several pieces, and of what was bound for each, what the user gets.
-Gather = Callable[[Sequence[Any], Sequence[dict[str, Any]]], Any]
+logger = logging.getLogger("gridnb.jobs")
 
 
 class Job(Future[Any]):
@@ -35,8 +37,6 @@ class Job(Future[Any]):
     ----------
     id, label, cell
         Its name in status and bill, and the text of its cell (empty for a function).
-    messages
-        What it has put out so far.
     on_change
         Called, from another thread, when something about it is new.
     """
@@ -48,7 +48,6 @@ class Job(Future[Any]):
         space: dict[str, Any],
         *,
         nodes: Sequence[Node] | None = None,
-        gather: Gather | None = None,
     ) -> None:
         super().__init__()
         about = record.about()
@@ -57,16 +56,16 @@ class Job(Future[Any]):
         self.cell: str = about["cell"]
         #: ``cell``, ``function``, or ``here`` for a cell that its kernel drove.
         self.kind: str = about["kind"]
-        self.messages: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
         self.on_change: list[Callable[[], None]] = []
         #: Of a job that ran a cell: what came back, once it was brought here.
         self.outcome: Outcome | None = None
-        self.record, self._access, self._gather = record, access, gather
+        self.record, self._access = record, access
         self._results = Results(record, access, space, nodes)
         self._about = about
         self._offset = 0
         self._bringing = threading.RLock()
-        self._update = threading.Lock()
+        self._update = threading.RLock()
         self.take(about)
 
     # what is told of it
@@ -96,6 +95,21 @@ class Job(Future[Any]):
         return list(self._about["sites"])
 
     @property
+    def free(self) -> bool:
+        """Whether none of the sites of its grid takes money."""
+        return bool(self._about.get("free", False))
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its grid runs, so that it can be cancelled and what it kept can be had."""
+        return self._access is not None and Place.alive_of(str(self._about["grid"]))
+
+    @property
+    def rates(self) -> tuple[str, Decimal]:
+        """The currency of its grid, and billed seconds for a real one."""
+        return self._about["currency"], Decimal(self._about["time_scale"])
+
+    @property
     def reason(self) -> str:
         """Why it failed or ended; empty if it did not."""
         return str(self._about["reason"])
@@ -108,9 +122,7 @@ class Job(Future[Any]):
         try:
             amount = self._access.call("run_info", run=self.id)["cost"]
         except HubError:
-            # The hub has ended; the record has what it charged last.
-            self._access = None
-            return self.charged
+            return self.charged  # it has ended, or does not answer now
         return Money(Decimal(amount), self._about["currency"])
 
     @property
@@ -140,16 +152,25 @@ class Job(Future[Any]):
                     parts.clear()
         return "".join(parts)
 
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What it has put out so far, as messages (see :mod:`gridnb.hub.runs`)."""
+        with self._update:
+            fresh, self._offset = self.record.read_log(self._offset)
+            self._messages += fresh
+            return self._messages
+
     def take(self, about: dict[str, Any]) -> None:
         """Take what the hub, or the record, says of it; from any thread."""
         with self._update:
-            fresh, self._offset = self.record.read_log(self._offset)
-            self.messages += fresh
             self._about = about
             if about["state"] in ENDED and not self.done():
                 self._end()
         for listener in list(self.on_change):
-            listener()
+            try:
+                listener()
+            except Exception:
+                logger.exception("a listener of job %s failed", self.id)
 
     def left(self) -> None:
         """Its grid was left: whoever waits for it hears that, and it goes on."""
@@ -194,10 +215,9 @@ class Job(Future[Any]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for its end; returns what it raised, or None."""
+        super().result(timeout)
         try:
-            self.result(timeout)
-        except (TimeoutError, CancelledError):
-            raise
+            self._value()
         except BaseException as error:  # noqa: BLE001 - that is what was asked for
             return error
         return None
@@ -259,7 +279,7 @@ class Job(Future[Any]):
             if outcome.error is None:
                 values.append(outcome.value)
                 names.append(bound[number])
-        return values if self._gather is None else self._gather(values, names)
+        return frame(values, names) if self._about["sweep"] else values
 
     # ending it
 

@@ -107,7 +107,11 @@ class Attempts:
         for key in outcome.altered:
             kept.remove(key, self.seat.connection)
         said = " ".join(f"{outcome.error_name}: {outcome.error_text}".split())
-        self._again(said if len(said) <= 80 else said[:79] + "…")
+        try:
+            self._again(said if len(said) <= 80 else said[:79] + "…")
+        except GridError as again:
+            self.notes.append(f"not run again: {again}")  # the body's own error is what counts
+            return False
         return True
 
     def _again(self, what: str) -> None:

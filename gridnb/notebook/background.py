@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gridnb.errors import RequestError
-from gridnb.notebook.cell import Cell, count_of, label, notes, rates
-from gridnb.notebook.footer import Footer
+from gridnb.errors import CellError, RequestError
+from gridnb.hub.consent import PLAY
+from gridnb.notebook.cell import Cell, count_of, label, notes
+from gridnb.notebook.footer import Footer, Rates
 from gridnb.notebook.progress import Progress
 from gridnb.notebook.sinks import CellSink
 from gridnb.widgets.display import show_as_rendered, shower
@@ -61,7 +62,6 @@ def run_background(cell: Cell, session: Session, shell: Any) -> Job:
         label(run.count, cell.body),
         kind="cell",
         pieces=cell.pieces,
-        gather=gather(cell.sweep),
         sites=places.sites,
         lease=places.lease,
         request=Request.of(**wanted).to_json(),
@@ -71,15 +71,6 @@ def run_background(cell: Cell, session: Session, shell: Any) -> Job:
     if cell.into:
         shell.user_ns[cell.into] = job
     return job
-
-
-def gather(sweep: bool) -> Any:
-    """Return what makes a table of the results of a sweep; None for other jobs."""
-    if not sweep:
-        return None
-    from gridnb.notebook.results import frame
-
-    return frame
 
 
 def attach(job: Job, session: Session, shell: Any) -> None:
@@ -102,9 +93,11 @@ def attach(job: Job, session: Session, shell: Any) -> None:
             f"`%grid cancel {short}` ends it"
         ) from None
     error: BaseException | None = None
-    if job.kind == "here":  # its names were bound when it ran
+    if job.kind == "here" or job.cancelled():  # its names were bound when it ran, or there are none
         sink.flush()
         _footer(job, session, failed=job.state != "done").show(shower(shell))
+        if job.cancelled():
+            raise CellError(f"{job.label} was cancelled ({job.reason}); it has no result")
         return
     try:
         value = job.result()
@@ -127,7 +120,10 @@ def _watch(job: Job, sink: CellSink) -> None:
     try:
         while True:
             over = job.done()
-            for message in job.messages[shown:]:
+            messages = job.messages
+            if over and not shown:  # pieces that ran side by side, one after the other
+                messages = sorted(messages, key=lambda each: each.get("piece", 0))
+            for message in messages[shown:]:
                 sink.message(message)
                 shown += 1
             if over:
@@ -140,15 +136,24 @@ def _watch(job: Job, sink: CellSink) -> None:
 
 
 def _footer(job: Job, session: Session, *, failed: bool) -> Footer:
-    cost, grid = job.cost, session.connected()
+    cost, (currency, scale) = job.cost, job.rates
     return Footer(
         run=job.id,
-        rates=rates(grid),
+        rates=Rates(currency, scale, currency in PLAY, job.free),
         sites=tuple(job.sites),
         seconds=job.seconds,
         cost=cost.amount,
         exact=True,
         left=session.left,
         failed=failed,
-        notes=notes(job.outcome) if job.outcome is not None else [],
+        notes=_notes(job),
     )
+
+
+def _notes(job: Job) -> list[str]:
+    if job.outcome is None:
+        return []
+    if job.outcome.remote and not job.reachable:
+        names = ", ".join(job.outcome.remote)
+        return [f"stayed at {', '.join(job.sites)}, and gone with its workers: {names}"]
+    return notes(job.outcome)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from gridnb.jobs.table import some
 from gridnb.notebook.attempts import Attempts
 from gridnb.notebook.current import cancellable, stoppable
 from gridnb.notebook.footer import Footer, Rates
 from gridnb.notebook.keeping import Keeper
 from gridnb.notebook.logbook import Logbook
 from gridnb.notebook.progress import Progress
-from gridnb.notebook.results import some
 from gridnb.notebook.sinks import CellSink
 from gridnb.widgets.display import show_as_rendered, shower
 

@@ -45,6 +45,8 @@ def stoppable(session: Session) -> Iterator[None]:
 def cancellable(grid: Grid, run: str, session: Session) -> Iterator[None]:
     """Let :meth:`gridnb.Grid.cancel` stop a run of this kernel while it is under way."""
     stop: Callable[[], object] | None = session.current
+    if threading.current_thread() is not threading.main_thread():
+        stop = None  # what the main thread runs is another one
     if stop is not None:
         grid.cancels[run] = stop
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import GridError, RequestError
-from gridnb.notebook.results import some
+from gridnb.jobs.table import some
 from gridnb.units import format_bytes
 
 if TYPE_CHECKING:

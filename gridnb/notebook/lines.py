@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument
 
-from gridnb.errors import RequestError
+from gridnb.errors import HubError, RequestError
 from gridnb.fixed import fixed
+from gridnb.notebook import helptext
 from gridnb.notebook.arguments import REQUEST, parse, parser, request_of
 
 if TYPE_CHECKING:
@@ -84,15 +85,18 @@ COMMANDS = {
             "end the workers of a lease, or all of them",
             argument("lease", nargs="?", help="a lease, like l1"),
         ),
-        _command("close", "release everything and end the grid"),
+        _command(
+            "close",
+            "release everything and end the grid",
+            argument("--jobs", action="store_true", help="also while jobs run, which end with it"),
+        ),
     )
 }
 
 
 def overview() -> str:
-    """The subcommands, a line each."""
-    width = max(map(len, COMMANDS))
-    return "\n".join(f"    %grid {each.name:<{width}}  {each.help}" for each in COMMANDS.values())
+    """The subcommands, a line each, in groups."""
+    return helptext.overview({each.name: each.help for each in COMMANDS.values()})
 
 
 class Lines:
@@ -117,7 +121,7 @@ class Lines:
         if command is None:
             raise UsageError(_unknown(name))
         if {"-h", "--help"} & set(rest.split()):
-            self._say(command.parser.format_help())
+            self._say(helptext.command(command.name, command.help, command.parser))
             return None
         arguments = parse(command.parser, rest, "%grid")
         return getattr(self, f"_{name}")(arguments)
@@ -158,9 +162,13 @@ class Lines:
         return tables.status(self._session.answering().status(bill=True))
 
     def _jobs(self, _: argparse.Namespace) -> Any:
+        from gridnb.jobs.find import jobs_of
         from gridnb.widgets import tables
 
-        return tables.jobs(self._session.answering().jobs())
+        grid = self._session.grid
+        if grid is not None:
+            return tables.jobs(grid.jobs())
+        return tables.jobs(jobs_of(self._session.account(), self._session.shell.user_ns))
 
     def _attach(self, given: argparse.Namespace) -> None:
         from gridnb.notebook.background import attach
@@ -173,12 +181,23 @@ class Lines:
         self._say(f"{job.label} {said}")
 
     def _job(self, run: str) -> Any:
-        from gridnb.hub.runs import RunRecord
-        from gridnb.notebook.background import gather
+        """Find a job; one that goes on needs its grid, to which the notebook comes back."""
+        from gridnb.hub.runs import ENDED, RunRecord
+        from gridnb.jobs.find import job_of
 
-        sweep = RunRecord.of(run).about()["sweep"]
-        space = self._session.shell.user_ns
-        return self._session.connected().job(run, space, gather=gather(sweep))
+        record, space = RunRecord.of(run), self._session.shell.user_ns
+        about = record.about()
+        if self._session.grid is None:
+            if about["state"] in ENDED:
+                return job_of(record, space)
+            if about["account"] != self._session.account():
+                raise HubError(
+                    f"run {record.run} goes on under the budget {about['account']}; "
+                    f'`%grid connect --account "{about["account"]}"` first'
+                )
+            grid, how = self._session.connect()
+            self._say(f"{how} {describe(grid)}")
+        return self._session.connected().job(record.run, space)
 
     def _meter(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
@@ -237,8 +256,15 @@ class Lines:
         names = ", ".join(each.rpartition("-")[2] for each in ended)
         self._say(f"released {names} · {spent} spent so far")
 
-    def _close(self, _: argparse.Namespace) -> None:
-        name = self._session.answering().id
+    def _close(self, given: argparse.Namespace) -> None:
+        grid = self._session.answering()
+        name = grid.id
+        if running := [] if given.jobs else [job for job in grid.jobs() if not job.done()]:
+            some = ", ".join(job.label for job in running[:3])
+            raise HubError(
+                f"{len(running)} job{'' if len(running) == 1 else 's'} still run ({some}); "
+                "`%grid close --jobs` ends them too, and without it they go on"
+            )
         self._session.close()
         self._say(f"grid {name} has ended; nothing of it runs or costs any more")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Logbook"]
 
 AFTER = 2.0  # seconds: what is over sooner has been seen
-MOST = 200  # messages that are kept in memory until then
 
 
 class Logbook:
@@ -25,32 +26,46 @@ class Logbook:
         self._early: list[dict[str, Any]] = []
         self._log: Log | None = None
         self._record: RunRecord | None = None
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def put(self, message: dict[str, Any]) -> None:
         """Keep a message of output."""
-        if self._log is None:
-            self._early.append(message)
-            if time.monotonic() - self._began < AFTER and len(self._early) < MOST:
+        with self._lock:
+            if self._log is not None:
+                self._log.put(message)
                 return
-            self._open()
-        else:
-            self._log.put(message)
+            self._early.append(message)
+            if self._timer is None:  # it may say nothing more for an hour
+                self._timer = threading.Timer(AFTER, self._write)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def _open(self) -> None:
+    def _write(self) -> None:
+        from gridnb.errors import HubError
         from gridnb.hub.runs import Log, RunRecord
 
-        self._record = RunRecord.new(self._run)
-        self._log = Log(self._record.log)
-        for message in self._early:
-            self._log.put(message)
-        self._early.clear()
-        self._describe("running", [], "0")
+        with self._lock:
+            try:
+                self._record = RunRecord.new(self._run)
+                self._log = Log(self._record.log)
+                self._describe("running", [], "0")
+            except (OSError, HubError):
+                return  # the cell is worth more than what is kept of it
+            for message in self._early:
+                self._log.put(message)
+            self._early.clear()
 
     def end(self, state: str, sites: list[str], cost: str) -> None:
         """Write down how it ended, if it is kept at all."""
-        if self._log is not None:
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            if self._log is None:
+                return
             self._log.close()
-            self._describe(state, sites, cost)
+            with contextlib.suppress(OSError):
+                self._describe(state, sites, cost)
 
     def _describe(self, state: str, sites: list[str], cost: str) -> None:
         assert self._record is not None
@@ -61,6 +76,8 @@ class Logbook:
                 "account": self._grid.account,
                 "currency": self._grid.currency,
                 "catalog": self._grid.catalog.name,
+                "time_scale": str(self._grid.catalog.time_scale),
+                "free": all(site.free for site in self._grid.catalog.sites),
                 "id": self._run,
                 "label": self._label,
                 "kind": "here",

@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import GridError
-from gridnb.notebook import progress, results
+from gridnb.jobs import table
+from gridnb.jobs.table import short, some
+from gridnb.notebook import progress
 from gridnb.notebook.cell import Cell, cost_of, count_of, label, rates, warnings
 from gridnb.notebook.current import cancellable, stoppable
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.keeping import Keeper
 from gridnb.notebook.pool import Pool
-from gridnb.notebook.results import short, some
 from gridnb.notebook.sinks import CellSink
+from gridnb.widgets.display import shower
 
 if TYPE_CHECKING:
     from gridnb.cells.call import Run
@@ -39,8 +41,26 @@ def run_map(cell: Cell, session: Session, shell: Any, follow: Callable[[Footer],
     BaseException
         The first error of a body, which names its piece and says what is kept.
     """
+    if not cell.pieces:
+        _nothing(cell, shell)
+        return
     with stoppable(session):
         _Mapping(cell, session, shell).run(follow)
+
+
+def _nothing(cell: Cell, shell: Any) -> None:
+    """Say that there is nothing to run, and lease nothing for it."""
+    say = progress.Progress(shell, cell.quiet)
+    say(f"nothing to run: {' or '.join(cell.names)} has no values")
+    found: Any = table.frame([], [], cell.names) if cell.sweep else []
+    if cell.into:
+        shell.user_ns[cell.into] = found
+    _show(found, CellSink(shell), shell)
+
+
+def _show(found: Any, sink: CellSink, shell: Any) -> None:
+    sink.result(*shell.display_formatter.format(found))
+    sink.value(found)
 
 
 class _Mapping:
@@ -150,6 +170,12 @@ class _Mapping:
             said += f" · {pool.told[-1]}"
         self.say(said, progress.bar(done, total, said))
 
+    def _tell_end(self) -> None:
+        """Leave, above what was put out, how far it came."""
+        done, total = len(self.pool.done), len(self.bound)
+        said = f"{done:,} of {total:,}"
+        self.say(said, progress.bar(done, total, said))
+
     def _pass_on(self) -> None:
         """Show the output of all that have ended, and of the first that has not, as it comes."""
         for piece in self.pool.pieces:
@@ -165,7 +191,7 @@ class _Mapping:
         values = [self.pool.outcomes[n].value for n in done]
         if not self.cell.sweep:
             return values
-        return results.frame(values, [self.bound[n] for n in done], self.cell.names)
+        return table.frame(values, [self.bound[n] for n in done], self.cell.names)
 
     def _finish(self, state: str, follow: Callable[[Footer], None], *, copies: bool) -> None:
         seconds = time.monotonic() - self._began
@@ -179,11 +205,12 @@ class _Mapping:
                 self.keeper.replicate(self._remotes(), self.cell.replicas)
         finally:
             self._sink.flush()
-            if not self.cell.quiet:
-                self._footer(state, seconds, follow)
-            if state == "done" or self.pool.done:
-                self._sink.result(*self.shell.display_formatter.format(found))
-                self._sink.value(found)
+            try:
+                if state == "done" or self.pool.done:
+                    _show(found, self._sink, self.shell)
+            finally:
+                if not self.cell.quiet:
+                    self._footer(state, seconds, follow)
 
     def _footer(self, state: str, seconds: float, follow: Callable[[Footer], None]) -> None:
         footer = Footer(
@@ -197,7 +224,12 @@ class _Mapping:
             keeps=bool(self._remotes()),
             notes=self.notes(),
         )
-        self.say.settle(footer)
+        if self._sink.used:
+            if self._shown > self._began:
+                self._tell_end()
+            footer.show(shower(self.shell))
+        else:
+            self.say.settle(footer)
         follow(footer)
 
     def _remotes(self) -> list[Remote]:
@@ -243,7 +275,7 @@ class _Mapping:
         if not self.cell.sweep:
             return []
         values = [self.pool.outcomes[n].value for n in self.pool.done]
-        new = results.renamed(values, self.cell.names)
+        new = table.renamed(values, self.cell.names)
         return [
             f"{key} is a parameter, so the result's {key} is the column {name}"
             for key, name in new.items()

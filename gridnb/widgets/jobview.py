@@ -23,6 +23,12 @@ TICK = 1.0  # seconds after which the time goes on, if nothing else is new
 COSTED = 4.0  # seconds between two looks at the cost
 SETTLED = 2.6  # seconds after its end until its cost is final
 
+#: Hides, in a notebook that is opened again, the place of a button that is no more.
+_GONE = (
+    "<style>.jp-OutputArea-child:has(.gridnb-job) + .jp-OutputArea-child:has(.jupyter-widgets)"
+    ":not(:has(.jupyter-widgets *)){display:none}</style>"
+)
+
 _DOTS = {
     "done": "var(--jp-success-color1,#388e3c)",
     "failed": "var(--jp-error-color1,#c62828)",
@@ -36,9 +42,10 @@ class Shown(Protocol):
 
     id: str
     label: str
-    messages: list[dict[str, Any]]
     on_change: list[Any]
 
+    @property
+    def messages(self) -> list[dict[str, Any]]: ...
     @property
     def state(self) -> str: ...
     @property
@@ -50,6 +57,8 @@ class Shown(Protocol):
     @property
     def done_of(self) -> tuple[int, int]: ...
     @property
+    def free(self) -> bool: ...
+    @property
     def cost(self) -> Money: ...
     @property
     def names(self) -> list[str]: ...
@@ -57,9 +66,14 @@ class Shown(Protocol):
     def cancel(self) -> bool: ...
 
 
-def bundle(job: Shown, cost: Money | None = None) -> dict[str, str]:
-    """Return what a job is now, as text and as HTML."""
-    parts = _parts(job, job.cost if cost is None else cost)
+def bundle(
+    job: Shown, cost: Money | None = None, *, settled: bool = True, hint: str = ""
+) -> dict[str, str]:
+    """Return what a job is now, as text and as HTML.
+
+    Its cost is not final before it is `settled`; `hint` says what its button cannot do.
+    """
+    parts = _parts(job, job.cost if cost is None else cost, settled)
     text = "\n".join(x for x in (f"{job.label}: {' · '.join(parts)}", job.reason) if x)
     mark = _DOTS.get(job.state, "var(--jp-brand-color1,#1976d2)")
     body = f'<span style="color:{mark};font-size:.8em">●</span> <b>{html.safe(job.label)}</b>'
@@ -70,21 +84,22 @@ def bundle(job: Shown, cost: Money | None = None) -> dict[str, str]:
     if job.reason:
         body += f"<div>{html.safe(job.reason)}</div>"
     body += render(job.messages)
-    body += f"<div>{html.muted(_next(job))}</div>"
+    for line in filter(None, (_next(job), hint)):
+        body += f"<div>{html.muted(line)}</div>"
     return {
-        "text/plain": f"{text}\n{tail(_text(job))}".rstrip(),
-        "text/html": html.block(f'<div class="gridnb-job">{body}</div>'),
+        "text/plain": "\n".join(filter(None, (text, tail(_text(job)), _next(job)))),
+        "text/html": html.block(f'<div class="gridnb-job">{body}</div>{_GONE}'),
     }
 
 
-def _parts(job: Shown, cost: Money) -> list[str]:
+def _parts(job: Shown, cost: Money, settled: bool) -> list[str]:
     finished, total = job.done_of
     parts = [job.state, format_seconds(round(job.seconds, 1))]
     if total > 1:
         parts.append(f"{finished} of {total}")
     if job.sites:
         parts.append(", ".join(job.sites))
-    parts.append("free" if not cost.amount and job.done() else str(cost))
+    parts.append("free" if job.free else f"{'' if settled else '≈ '}{cost}")
     return parts
 
 
@@ -96,9 +111,14 @@ def _next(job: Shown) -> str:
     """Say what can be done with it now."""
     short = job.id.partition("-")[2]
     if not job.done():
-        return f"goes on without this notebook · %grid attach {short} comes back to it"
+        return (
+            f"goes on without this notebook · %grid attach {short} comes back to it · "
+            f"%grid cancel {short} ends it"
+        )
     if job.state == "done":
-        names = f" and {', '.join(job.names)}" if job.names else ""
+        named = [name for name in job.names if not name.startswith("_")]
+        more = f" and {len(named) - 5} more names" if len(named) > 5 else ""
+        names = f" and {', '.join(named[:5])}{more}" if named else ""
         return f"%grid attach {short} brings its output, result{names} into the notebook"
     return f"%grid attach {short} shows all of its output"
 
@@ -111,10 +131,11 @@ class _View:
         self._show = shower(shell)
         self._new = threading.Event()
         self._cost, self._costed = job.cost, time.monotonic()
-        self._show(bundle(job, self._cost), self._id, False)
+        self._show(bundle(job, self._cost, settled=job.done()), self._id, False)
         if job.done():
             return
         self._button = self._offer(shell)
+        self._shell = shell
         job.on_change.append(self._new.set)
         threading.Thread(target=self._follow, name=f"gridnb-view-{job.id}", daemon=True).start()
 
@@ -148,12 +169,16 @@ class _View:
         self._update()
         time.sleep(SETTLED)
         self._costed = 0.0
-        self._update()
+        self._update(settled=True)
 
-    def _update(self) -> None:
+    def _update(self, *, settled: bool = False) -> None:
         if time.monotonic() - self._costed > COSTED:
             self._cost, self._costed = self._job.cost, time.monotonic()
-        self._show(bundle(self._job, self._cost), self._id, True)
+        hint = ""
+        if self._button is not None and not self._job.done() and not controls.live(self._shell):
+            hint = controls.HINT
+        shown = bundle(self._job, self._cost, settled=settled, hint=hint)
+        self._show(shown, self._id, True)
 
 
 def show(job: Shown, shell: Any) -> None:

@@ -130,7 +130,7 @@ def kernel(**environment: str) -> Iterator[Kernel]:
         try:
             yield made
         finally:
-            made.run("%grid close")
+            made.run("%grid close --jobs")
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -7,8 +7,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridnb.jobs.table import frame, renamed, short, some
 from gridnb.notebook.progress import Pace, bar, text
-from gridnb.notebook.results import frame, renamed, short, some
 
 NAMES = st.sampled_from(["a", "b", "result", "a_result", "1"])
 KEYS = NAMES | st.integers(0, 2)
