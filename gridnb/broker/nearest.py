@@ -98,7 +98,7 @@ def _amounts(request: Request, market: Market, candidates: Sequence[Candidate]) 
     if attempt(near, market) is not None:
         return f"{text}; {right}"
     cost = _start_cost(near, market, candidates)
-    paid = f"{right} and allow {cost}" if cost is not None else "ask for less"
+    paid = f"{right} and {_pay(near, market, cost)}" if cost is not None else "ask for less"
     return f"{text}; {_affordable(near, market) or paid}"
 
 
@@ -144,9 +144,20 @@ def _money(request: Request, market: Market, candidates: Sequence[Candidate]) ->
     if limit is None or cost is None:
         return None
     which = "max_cost" if limit == request.max_cost else "the budget"
-    text = f"its first term costs {cost} and {which} leaves {limit}; allow {cost}"
+    text = f"its first term costs {cost} and {which} leaves {limit}; {_pay(request, market, cost)}"
     hint = _affordable(request, market)
     return f"{text}, or {hint}" if hint else text
+
+
+def _pay(request: Request, market: Market, cost: Money) -> str:
+    """Say what has to be allowed for something that costs so much."""
+    said = []
+    if request.max_cost is not None and request.max_cost < cost:
+        said.append(f'allow max_cost="{cost}"')
+    if market.left is not None and market.left < cost:
+        more = _shown(Money(cost.amount - market.left.amount, cost.currency))
+        said.append(f"raise the budget by {more}")
+    return " and ".join(said)
 
 
 def _start_cost(request: Request, market: Market, candidates: Sequence[Candidate]) -> Money | None:

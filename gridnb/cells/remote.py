@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from gridnb.errors import CellLost, ReturnError
+from gridnb.errors import CellError, CellLost, ReturnError
 from gridnb.units import format_bytes
 
 if TYPE_CHECKING:
     from gridnb.cells.kept import Kept
 
-__all__ = ["NotHere", "Remote"]
+__all__ = ["Description", "NotHere", "Remote", "describe", "in_one_line"]
 
 
 class NotHere(ReturnError, TypeError, AttributeError):
@@ -56,6 +56,12 @@ class Remote:
         CellLost
             If all processes that held it have ended.
         """
+        try:
+            return self._fetch()
+        except CellError as error:
+            raise in_one_line(error)  # noqa: B904 - it is the same error
+
+    def _fetch(self) -> Any:
         for place in self._kept.places(self._key):
             with suppress(CellLost):  # another place may have it
                 return place.fetch(self._key)
@@ -69,11 +75,8 @@ class Remote:
         )
 
     def __repr__(self) -> str:
-        size = "cannot be pickled" if self.nbytes is None else format_bytes(self.nbytes)
-        self._were = self.sites or self._were
-        where = f"at {', '.join(self._were)}" if self.sites else f"lost at {', '.join(self._were)}"
-        price = "" if self.nbytes is None else self._kept.price(self._were[0])
-        return f"<Remote {self._kind} {where}, {size}{price}: {self._text}>"
+        it = describe(self)
+        return f"<Remote {it.kind} {it.where}, {it.size}{it.price}: {it.text}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         from gridnb.cells.pickles import find_remote
@@ -81,16 +84,45 @@ class Remote:
         return find_remote, (self._key,)
 
     def _refuse(self, *_args: object, **_named: object) -> NoReturn:
-        raise NotHere(
-            f"this {self._kind} stayed at site {self.site}; use it in a %%grid cell there"
-            + (", or bring it here with .fetch()" if self.nbytes is not None else "")
-        )
+        text = f"this {self._kind} stayed at site {self.site}; use it in a %%grid cell there"
+        fetch = ", or bring it here with .fetch()" if self.nbytes is not None else ""
+        raise in_one_line(NotHere(text + fetch))
 
     def __getattr__(self, name: str) -> Any:
         # IPython and pickle ask for these and must hear that there are none.
         if name.startswith("_"):
             raise AttributeError(name)
         self._refuse()
+
+
+class Description(NamedTuple):
+    """What is shown of a :class:`Remote`, in words; `price` begins with a comma or is empty."""
+
+    kind: str
+    where: str
+    size: str
+    price: str
+    text: str
+
+
+def describe(remote: Remote) -> Description:
+    """Say what a value is, where, how large, and what it costs to bring it here."""
+    sites = remote.sites
+    remote._were = sites or remote._were
+    return Description(
+        remote._kind,
+        f"{'at' if sites else 'lost at'} {', '.join(remote._were)}",
+        "cannot be pickled" if remote.nbytes is None else format_bytes(remote.nbytes),
+        "" if remote.nbytes is None else remote._kept.price(remote._were[0]),
+        remote._text,
+    )
+
+
+def in_one_line(error: CellError) -> CellError:
+    """Let IPython show an error without the frames of this package."""
+    line = f"\x1b[0;31m{type(error).__name__}\x1b[0m: {error}"
+    error._render_traceback_ = lambda *_: [line]  # type: ignore[attr-defined]
+    return error
 
 
 def _refused(self: Remote, *_args: object) -> NoReturn:

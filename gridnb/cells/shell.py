@@ -25,7 +25,7 @@ from gridnb.cells.streams import Outbox
 from gridnb.cells.textwidgets import TextWidgets
 from gridnb.errors import CellError
 
-__all__ = ["CellShell", "Publisher"]
+__all__ = ["CellShell", "Publisher", "refusal"]
 
 #: They work on the notebook, its history or its front end.
 _AWAY = (
@@ -260,13 +260,19 @@ def no_debugger(*_args: object, **_named: object) -> NoReturn:
     raise CellError("breakpoint() cannot ask at a site; debug the cell without %%grid")
 
 
-def _away(name: str) -> Any:
+def refusal(name: str) -> str | None:
+    """Say why a magic is not for a cell at a site; None if it is."""
+    if name not in _AWAY and name not in _SETTINGS:
+        return None
     holds = "; what it sets holds at the sites, too" if name in _SETTINGS else ""
+    return (
+        f"%{name} belongs to the notebook and not into a cell at a site; "
+        f"put it into a plain cell{holds}"
+    )
 
+
+def _away(name: str) -> Any:
     def magic(line: str, cell: str | None = None) -> NoReturn:
-        raise UsageError(
-            f"%{name} belongs to the notebook and not into a cell at a site; "
-            f"put it into a plain cell{holds}"
-        )
+        raise UsageError(refusal(name))
 
     return magic

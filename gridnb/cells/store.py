@@ -122,7 +122,7 @@ class Store:
 def describe(value: Any, nbytes: int | None) -> dict[str, Any]:
     """Return what a kernel is told of a value: size of its pickle, class and text."""
     try:
-        text = " ".join(repr(value).split())
+        text = _shape(value) or " ".join(repr(value).split())
     except Exception as error:  # noqa: BLE001 - user classes raise what they like
         text = f"repr failed: {error}"
     return {
@@ -130,6 +130,15 @@ def describe(value: Any, nbytes: int | None) -> dict[str, Any]:
         "kind": type(value).__name__,
         "text": text if len(text) <= 200 else text[:197] + "...",
     }
+
+
+def _shape(value: Any) -> str:
+    """``1,000,000 × 2`` of a frame or array, whose text would be a part of it on one line."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or not shape or not all(type(n) is int for n in shape):
+        return ""
+    kind = f" {value.dtype}" if hasattr(value, "dtype") else ""
+    return " × ".join(f"{n:,}" for n in shape) + kind
 
 
 def _digest(value: Any) -> str | None:

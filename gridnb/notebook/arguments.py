@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument
 
+from gridnb.usage import plain
+
 __all__ = [
     "CELL",
     "REQUEST",
@@ -34,7 +36,11 @@ REQUEST = (
     argument("--regions", metavar="R,S", help="only in these regions, like eu or us-east"),
     argument("--max-cost", metavar="MONEY", help="what the lease may cost at most, like '2 GD'"),
     argument("--deadline", metavar="TIME", help="when the work is to be done, like '10 min'"),
-    argument("--optimize", metavar="POLICY", help="cost (the default) or time"),
+    argument(
+        "--optimize",
+        metavar="POLICY",
+        help="cost (the default), time, or another policy that is installed",
+    ),
     argument(
         "--spot",
         action="store_true",
@@ -81,7 +87,7 @@ CELL = (
         "--background",
         action="store_true",
         help="run as a job that goes on without the notebook; its names come back with "
-        "its result (job.result(), `%%%%grid attach`)",
+        "its result (job.result(), `%%grid attach`)",
     ),
     argument("--into", metavar="NAME", help="bind the result (or the job) to this name as well"),
     argument("--quiet", action="store_true", help="no line under the cell"),
@@ -140,7 +146,10 @@ def parse(known: argparse.ArgumentParser, line: str, magic: str) -> argparse.Nam
         words = _joined(shlex.split(line))
     except ValueError as error:
         raise UsageError(f"{str(error).lower()} in {line!r}; close the quote") from None
-    found, extra = known.parse_known_args(words)
+    try:
+        found, extra = known.parse_known_args(words)
+    except UsageError as error:
+        raise UsageError(plain(str(error), known)) from None
     if extra:
         raise UsageError(_unknown(extra[0], options(known), magic))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _HEAD = ("name", "type", "size")
+_SAMPLE = 1000  # values of a name that are measured
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ def explain(
     *,
     catalog: Catalog | None = None,
     sites: Sequence[str] = (),
+    pieces: Sequence[Mapping[str, Any]] = (),
 ) -> Explanation:
     """Say what `body` reads and what sending it to one of `sites` takes.
+
+    `pieces` are what is bound for each run of the body: each takes its own values along.
 
     Raises
     ------
@@ -64,11 +68,40 @@ def explain(
         except CaptureError:
             size = "cannot be sent"
         rows.append((name, type(space[name]).__name__, size))
-    cost = "" if catalog is None else f"; {sending(whole.nbytes, catalog, sites)}"
+    bound = [_bound(name, pieces, space) for name in without] if pieces else []
+    rows += [row for row, _ in bound]
+    nbytes = whole.nbytes + sum(size for _, size in bound)
+    cost = "" if catalog is None else f"; {sending(nbytes, catalog, sites)}"
     if not rows:
         return Explanation((), f"the cell's text alone{cost}")
     total = f"{format_bytes(whole.nbytes)} in one piece, what a site has had is not sent again"
+    if bound:
+        total = f"{format_bytes(nbytes)}; what all runs read is sent to a site once"
     return Explanation(tuple(rows), total + cost)
+
+
+def _bound(
+    name: str, pieces: Sequence[Mapping[str, Any]], space: dict[str, Any]
+) -> tuple[tuple[str, str, str], int]:
+    """Return the row of a name that each run has its own value of, and their size together."""
+    from gridnb.cells.pickles import dump
+
+    values = {id(piece[name]): piece[name] for piece in pieces}
+    count = len(pieces) if len(pieces[0]) == 1 else len(values)
+    sample = list(values.values())[:_SAMPLE]
+    kinds = dict.fromkeys(type(value).__name__ for value in sample)
+    what = f"{name} ({count:,} value{'' if count == 1 else 's'})"
+    try:
+        size = 0
+        for value in sample:
+            stream, buffers, _ = dump([value], owns=lambda each: each is space)
+            size += len(stream) + sum(view.nbytes for view in buffers)
+    except Exception:  # noqa: BLE001 - user classes raise what they like
+        return (what, ", ".join(kinds), "cannot be sent"), 0
+    # Each run has one of them; of very many only the first are measured.
+    size = size * len(pieces) // len(sample)
+    about = "≈ " if len(values) > len(sample) else ""
+    return (what, ", ".join(kinds), f"{about}{format_bytes(size)}"), size
 
 
 def sending(nbytes: int, catalog: Catalog, sites: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gridnb.grid import Grid
     from gridnb.seats import Seat
 
-__all__ = ["never_began", "retriable", "why_ended", "why_lost"]
+__all__ = ["never_began", "of_piece", "retriable", "why_ended", "why_lost"]
 
 
 def retriable(error: BaseException) -> bool:
@@ -38,6 +38,11 @@ def why_ended(grid: Grid, seat: Seat) -> str | None:
         return None
     reasons = [each["reason"] for each in state["leases"] if each["id"] == seat.lease]
     return next(filter(None, reasons), "its paid term is over, or its site was lost")
+
+
+def of_piece(error: CellLost) -> CellLost:
+    """Leave out of a loss what is said of names: those of a piece never come back."""
+    return CellLost(str(error).partition("; what it assigned is lost")[0])
 
 
 def why_lost(seat: Seat, error: CellLost, reason: str | None) -> CellLost:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import kwds, magic_arguments
+from IPython.core.magic_arguments import magic_arguments
 
 from gridnb.cells import environment
 from gridnb.errors import RequestError
-from gridnb.notebook import lines
+from gridnb.notebook import helptext, lines, shown
 from gridnb.notebook.arguments import CELL, REQUEST, parse, request_of, whole, with_options
 from gridnb.notebook.cell import Cell, run_cell
 from gridnb.notebook.complete import matcher
@@ -22,19 +24,30 @@ from gridnb.notebook.pieces import take_pieces
 from gridnb.notebook.plain import PlainCells
 from gridnb.notebook.progress import Progress
 from gridnb.notebook.session import Session
+from gridnb.notebook.unfit import check
 from gridnb.notebook.wanted import Ask
 
 if TYPE_CHECKING:
+    from gridnb.broker import Quote
     from gridnb.grid import Grid
     from gridnb.jobs import Job
 
 __all__ = ["GridMagics"]
 
-_ABOUT = f"""See and steer the grid of this notebook.
+_LINE = f"""%grid COMMAND [options]
+
+See and steer the grid of this notebook.
 
 {lines.overview()}
+"""
 
-`%grid COMMAND --help` explains each; `%%grid` on a cell runs it at a site.
+_CELL = """
+Run this cell at a site, as it stands.
+
+What the cell reads travels there, what it assigns and changes comes back; output,
+result and errors are as in a plain cell. Under it stands where it ran and what it cost.
+
+Without a lease it takes one and keeps it warm; the options say what it needs.
 """
 
 
@@ -57,7 +70,7 @@ class GridMagics(Magics):
         environment.begin()
         self._plain.register()
         self._shell.Completer.custom_matchers.append(self._matcher)
-        _register_formats(self._shell.display_formatter)
+        _register_formats(self._shell.display_formatter, self.session)
 
     def unregister(self) -> None:
         """Undo :meth:`register`; the grid runs on."""
@@ -81,13 +94,13 @@ class GridMagics(Magics):
             self._countdown.look()
 
     def _say(self, text: str) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # what the cell has written before stands before
         if "\n" in text:
             self._shell.display_pub.publish({"text/plain": text})
         else:
             Progress(self._shell, quiet=False)(text)
 
-    @magic_arguments(name="grid")  # type: ignore[untyped-decorator]
-    @kwds(usage="grid COMMAND [options]", description=_ABOUT)  # type: ignore[untyped-decorator]
     @line_magic("grid")  # type: ignore[arg-type]
     def line(self, text: str) -> Any:
         """See and steer the grid of this notebook."""
@@ -98,27 +111,29 @@ class GridMagics(Magics):
     @with_options(REQUEST, CELL)
     @cell_magic("grid")  # type: ignore[arg-type]
     def cell(self, text: str, body: str) -> Any:
-        """Run this cell at a site, as it stands.
-
-        What the cell reads travels there, what it assigns and changes comes back; output,
-        result and errors are as in a plain cell. Under it stands where it ran and what it cost.
-
-        Without a lease it takes one and keeps it warm; the options say what it needs.
-        """
+        """Run this cell at a site, as it stands."""
+        if {"-h", "--help"} & set(text.split()):
+            self._say(self.cell.__doc__ or "")
+            return None
         with in_one_line("%%grid"):
             rest, pieces = take_pieces(text)
             given = parse(self.cell.parser, rest, "%%grid")
             cell = _cell(body, f"%%grid {text}".rstrip(), given)
             if pieces is not None:
                 cell.names, cell.sweep = pieces.names, pieces.sweep
-                if not given.quote:  # which runs nothing
-                    cell.pieces = pieces.evaluate(self._shell.user_ns)
-            self._connect(cell)
-            if given.quote:
-                return self.session.connected().quote(**self._priced(cell.ask))
+                cell.pieces = pieces.evaluate(self._shell.user_ns)
+            check(cell, self._shell, quote=given.quote)
+            self._connect()
             if given.explain:
                 self._explain(cell)
-            return self._run(cell)
+            return self._quote(cell) if given.quote else self._run(cell)
+
+    def _quote(self, cell: Cell) -> Quote:
+        """Price what a cell asks for; a quote is for workers, however many runs they take."""
+        if cell.pieces is not None:
+            runs = "1 run" if len(cell.pieces) == 1 else f"{len(cell.pieces):,} runs"
+            self._say(f"{runs}, as many at a time as the workers have cores")
+        return self.session.connected().quote(**self._priced(cell.ask))
 
     def _priced(self, ask: Ask) -> dict[str, Any]:
         """What a lease for this cell would be asked for, if it had to take one."""
@@ -127,12 +142,11 @@ class GridMagics(Magics):
         sized = {"cores", "memory", "gpus"} & ask.request.keys()
         return ask.request if sized else {"cores": settings().cores, **ask.request}
 
-    def _connect(self, cell: Cell) -> None:
+    def _connect(self) -> None:
         """A bare cell connects by itself, and says so."""
         if self.session.grid is None:
             grid, how = self.session.connect()
-            if not cell.quiet:
-                self._say(f"{how} {lines.describe(grid)}")
+            self._say(f"{how} {lines.describe(grid)}")
 
     def _explain(self, cell: Cell) -> None:
         from gridnb.notebook.explain import explain
@@ -140,7 +154,14 @@ class GridMagics(Magics):
         grid, asked = self.session.connected(), cell.ask.request.get("sites", "")
         seat = None if asked else grid.seats.ready()
         sites = [seat.site] if seat else [s.strip() for s in str(asked).split(",") if s.strip()]
-        found = explain(cell.body, self._shell, cell.names, catalog=grid.catalog, sites=sites)
+        found = explain(
+            cell.body,
+            self._shell,
+            cell.names,
+            catalog=grid.catalog,
+            sites=sites,
+            pieces=cell.pieces or (),
+        )
         self._shell.display_pub.publish(found._repr_mimebundle_())
 
     def _run(self, cell: Cell) -> Job | None:
@@ -155,6 +176,15 @@ class GridMagics(Magics):
 
         run_map(cell, self.session, self._shell, self._follow)
         return None
+
+
+def _explain(magic: Any, text: str) -> None:
+    """Set what ``?`` shows, in place of what argparse makes of the options."""
+    magic.__doc__ = text
+
+
+_explain(GridMagics.line, _LINE)
+_explain(GridMagics.cell, helptext.cell(GridMagics.cell.parser, _CELL))
 
 
 def _cell(body: str, first: str, given: argparse.Namespace) -> Cell:
@@ -179,16 +209,23 @@ def _cell(body: str, first: str, given: argparse.Namespace) -> Cell:
     )
 
 
-def _register_formats(formatter: Any) -> None:
-    """Show quotes and leases as tables, without importing what they are made of."""
-    html, plain = formatter.formatters["text/html"], formatter.formatters["text/plain"]
+def _register_formats(formatter: Any, session: Session) -> None:
+    """Show quotes, leases and remote values, without importing what they are made of."""
 
-    def bundle(quote: Any) -> dict[str, str]:
+    def show(module: str, name: str, bundle: Callable[[Any], dict[str, str]]) -> None:
+        html, plain = formatter.formatters["text/html"], formatter.formatters["text/plain"]
+        html.for_type_by_name(module, name, lambda value: bundle(value)["text/html"])
+        plain.for_type_by_name(
+            module, name, lambda value, p, cycle: p.text(bundle(value)["text/plain"])
+        )
+
+    def quote(value: Any) -> dict[str, str]:
         from gridnb.widgets import tables
 
-        return tables.quote(quote)._repr_mimebundle_()
+        return tables.quote(value)._repr_mimebundle_()
 
-    html.for_type_by_name("gridnb.broker.quote", "Quote", lambda q: bundle(q)["text/html"])
-    plain.for_type_by_name(
-        "gridnb.broker.quote", "Quote", lambda q, p, cycle: p.text(bundle(q)["text/plain"])
+    show("gridnb.broker.quote", "Quote", quote)
+    show("gridnb.grid", "Lease", lambda value: shown.lease(value, session.grid))
+    formatter.formatters["text/html"].for_type_by_name(
+        "gridnb.cells.remote", "Remote", shown.remote
     )

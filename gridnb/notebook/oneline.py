@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from IPython.core.error import UsageError
 
 from gridnb.errors import GridError, RequestError
+from gridnb.usage import as_options
 
 __all__ = ["in_one_line"]
 
+_RAISE = re.compile(r"raise the budget by [\d.,]+ \w+")
 _RED, _END = "\x1b[0;31m", "\x1b[0m"
-_KEY = re.compile(r"request: ([a-z_]+): ")
 
 
 @contextmanager
@@ -42,15 +43,10 @@ def _line(name: str, text: str) -> str:
 
 
 def _short(error: GridError) -> GridError:
-    name, text = type(error).__name__, as_options(str(error))
+    name, text = (
+        type(error).__name__,
+        _RAISE.sub(r"\g<0> with `%grid budget`", as_options(str(error))),
+    )
     error.args = (text, *error.args[1:])
     error._render_traceback_ = lambda *_: [_line(name, text)]  # type: ignore[attr-defined]
     return error
-
-
-def as_options(text: str) -> str:
-    """Name what is wrong as it was written: ``max_cost`` is ``--max-cost`` here."""
-    found = _KEY.match(text)
-    if found is None:
-        return text
-    return f"--{found[1].replace('_', '-')}: {text[found.end() :]}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import CellError, CellLost, GridError, HubError
-from gridnb.notebook.lost import retriable, why_ended, why_lost
+from gridnb.notebook.lost import of_piece, retriable, why_ended, why_lost
 from gridnb.notebook.sinks import HeldSink
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ class Pool:
             if reason is None and not self._stopping:
                 time.sleep(SETTLE)
                 reason = why_ended(self.grid, seat)
-        lost = why_lost(seat, error, reason)
+        lost = why_lost(seat, of_piece(error), reason)
         if reason is None:
             self._fail(piece.number, lost)  # the body does it: it would do so elsewhere, too
             return

@@ -27,8 +27,8 @@ class Progress:
         self._id: str | None = None
 
     def __call__(self, text: str, markup: str | None = None) -> None:
-        """Show a line, or replace it."""
-        if self._quiet:
+        """Show a line, or replace it; with `quiet` not how far it is, which has markup."""
+        if self._quiet and markup is not None:
             return
         update, self._id = self._id is not None, self._id or uuid.uuid4().hex
         data = {"text/plain": text, "text/html": html.block(markup or html.muted(text))}
