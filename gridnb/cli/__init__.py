@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from gridnb.cli.parser import Parser, parser
 from gridnb.errors import GridError
+from gridnb.usage import as_options
 
 __all__ = ["Parser", "main", "parser"]
 
@@ -30,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _command(chosen.run)(chosen)
     except GridError as error:
-        sys.stderr.write(f"gridnb: {error}\n")
+        sys.stderr.write(f"{chosen.prog}: {as_options(str(error))}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
-        sys.stderr.write("gridnb: interrupted\n")
+        sys.stderr.write(f"{chosen.prog}: interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
         # Who reads has heard enough; Python would complain once more at exit.

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from gridnb import __version__
+from gridnb.usage import plain
 
 __all__ = ["Parser", "parser"]
 
@@ -24,8 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Write one line to stderr and exit with 2."""
-        text = message.removeprefix("argument ")
-        self.exit(2, f"{self.prog}: {text}; see `{self.prog} --help`\n")
+        self.exit(2, f"{self.prog}: {plain(message, self)}; see `{self.prog} --help`\n")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -76,14 +76,14 @@ def parser() -> Parser:
         epilog="Every command explains itself: gridnb quote --help",
     )
     root.add_argument("--version", action="version", version=f"gridnb {__version__}")
-    root.set_defaults(run=None)
+    root.set_defaults(run=None, prog=root.prog)
     commands = root.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     root.commands = commands
 
     def add(name: str, run: str, text: str, more: str = "") -> Parser:
         description = f"{text[0].upper()}{text[1:]}." + (f" {more}" if more else "")
         command: Parser = commands.add_parser(name, help=text, description=description)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, prog=command.prog)
         command.add_argument("--json", action="store_true", help="write plain data as JSON")
         return command
 
@@ -262,4 +262,4 @@ def _catalog(commands: Any) -> None:
     )
     validate.add_argument("file", metavar="FILE", help="a YAML file, or a name")
     validate.add_argument("--json", action="store_true", help="write plain data as JSON")
-    validate.set_defaults(run="gridnb.cli.market:validate")
+    validate.set_defaults(run="gridnb.cli.market:validate", prog=validate.prog)

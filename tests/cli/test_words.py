@@ -49,12 +49,13 @@ def test_help_imports_nothing_heavy():
 BAD = [
     ("quoet", "did you mean quote?"),
     ("quote --coers 4", "did you mean --cores?"),
-    ("quote --cores", "--cores: expected one argument"),
-    ("quote --cores four", "write a whole number"),
+    ("quote --cores", "gridnb quote: --cores needs a value; write --cores N; see"),
+    ("quote --cores four", "gridnb quote: --cores: 'four' will not do; write a whole number"),
+    ("quote --spot=yes", "--spot takes no value; leave out 'yes'"),
     ("quote --cores 400", "cannot be met"),
-    ("quote --sites alhpa", "'alpha'"),
+    ("quote --sites alhpa", "gridnb quote: --sites: there is no site 'alhpa'; did you mean"),
     ("quote --memory much", "like '8 GiB'"),
-    ("quote --max-cost 5", "'5'"),
+    ("quote --max-cost 5", "--max-cost: '5' is not an amount of money; write a number and"),
     ("quote --optimize fastest", "'cost' or 'time'"),
     ("quote --account nobody", "no account 'nobody'"),
     ("sites a b", "'b' is one argument too many"),
@@ -65,7 +66,7 @@ BAD = [
     ("bill --grid g0", "no grid 'g0'"),
     ("status nowhere", "no grid 'nowhere'"),
     ("release nowhere", "no grid or lease 'nowhere'"),
-    ("catalog", "COMMAND"),
+    ("catalog", "gridnb catalog: missing: COMMAND; see"),
     ("catalog valdate x.yaml", "did you mean validate?"),
 ]
 

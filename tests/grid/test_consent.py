@@ -14,7 +14,6 @@ from distributed.deploy import Cluster
 
 import gridnb
 from gridnb.errors import BudgetError, ConfigError, ConsentError
-from gridnb.hub import asking
 from gridnb.hub.client import Following
 from tests.grids import catalog, until
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
         ("%grid frobnicate", "there are: connect, sites"),
         ("%grid quote --core 2 --siets a", "did you mean --sites?"),
         ("%grid quote --cores two", "--cores: 'two' will not do; write a whole number"),
-        ("%grid quote --sites alpah", "did you mean 'alpha'?"),
+        ("%grid quote --sites alpah", "--sites: there is no site 'alpah'; did you mean 'alpha'?"),
         ("%grid quote --deadline soon", "--deadline: 'soon' is not a time"),
         ("%grid quote --cores 999", "999"),
         ("%grid scale many", "says no number of workers"),
@@ -30,7 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
         ("%%grid --optimize quality\n1", "--optimize: 'quality' is not a policy"),
         ("%%grid --quiett\n1", "did you mean --quiet?"),
         ("%%grid --into 5x\n1", "--into: '5x' is no name"),
-        ("%%grid --into\n1", "expected one argument"),
+        ("%%grid --into\n1", "--into needs a value; write --into NAME"),
+        ("%grid scale", "missing: numbers"),
         ("%%grid 'a\n1", "close the quote"),
     ],
 )
@@ -44,11 +45,11 @@ def test_bad_input_is_one_line(grid, code, text):
 @pytest.mark.parametrize(
     ("code", "texts"),
     [
-        ("%grid sites", ["alpha", "Nordlicht Compute", "per hour", "0.22 GD"]),
+        ("%grid sites", ["alpha", "Nordlicht Compute", "0.22 GD"]),
         ("%grid quote --cores 2 --regions eu", ["gamma", "not taken", "Quote q-"]),
         ("%grid status", ["worker", "alpha-1", "term left", "if idle for"]),
         ("%grid meter", ["spent", "held", "left", "per simulated hour", "until the budget ends"]),
-        ("%grid bill", ["site", "overhead", "total", "not in a run"]),
+        ("%grid bill", ["site", "overhead", "total", "no run"]),
         ("%grid bill --by owner,site", ["owner", "Nordlicht Compute"]),
         ("%grid budget", ["cap", "50.00 GD", "left"]),
     ],
@@ -76,41 +77,10 @@ def test_the_bill_is_exact(grid):
     assert grid.value("b.data['total'].sum() <= grid.bill()['amount'].sum()") == "True"
 
 
-def test_help(grid):
-    assert "--max-cost MONEY" in grid.run("%%grid?").payload[0]["data"]["text/plain"]
-    assert "%grid meter" in grid.run("%grid?").payload[0]["data"]["text/plain"]
-    assert "--budget MONEY" in grid.ok("%grid connect --help").of("display_data")
-
-
 def test_scale_and_release(grid):
     assert "3 workers" in grid.ok("%grid scale alpha=3").of("display_data")
     assert "released" in grid.ok("%grid release").of("display_data")
     assert "nothing to release" in grid.ok("%grid release").of("display_data")
-
-
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("%grid sta", ["status"]),
-        ("%grid re", ["release", "request"]),
-        ("%grid quote --op", ["--optimize"]),
-        ("%grid quote --optimize ", ["cost", "time"]),
-        ("%grid scale al", ["alpha="]),
-        ("%%grid --co", ["--cores"]),
-        ("%%grid --sites al", ["alpha"]),
-        ("%%grid --sites alpha,be", ["beta"]),
-        ("%%grid --regions eu-", ["eu-central", "eu-north"]),
-        ("x = 1\n%grid mete", ["meter"]),
-        ("%grid connect d", ["demo"]),
-    ],
-)
-def test_tab_completes(grid, typed, offered):
-    assert grid.complete(typed) == offered
-
-
-def test_tab_completes_variables(grid):
-    grid.ok("values_of_mine = [1]")
-    assert grid.complete("%%grid --map x=values_of") == ["values_of_mine"]
 
 
 def test_a_cell_without_connection_and_budget_says_what_to_do():
