@@ -120,6 +120,7 @@ def test_a_panel_lives_while_a_cell_runs(browser, front, closed):
         assert says(notebook, "of 5.0000 GD").count() == 1
         button(notebook, "Yes, raise it").click()
         says(notebook, "of 8.0000 GD").wait_for(timeout=SOON)
+        says(notebook, re.compile(r"at most 7\.\d+ GD")).wait_for(timeout=SOON)  # quoted anew
         assert runs(notebook)
 
         # and the cell is cancelled long before its end
