@@ -83,6 +83,7 @@ class _Mapping:
         self._pace = progress.Pace()
         self._began = self._shown = self._tied = time.monotonic()
         self._tied_count = 0
+        self._told = False  # how far it is
         self.pool = Pool(
             grid,
             len(self.bound),
@@ -157,7 +158,7 @@ class _Mapping:
             self._tied = now + max(BIND_EVERY, BIND_SHARE * took)
 
     def _tell(self, now: float, done: int) -> None:
-        total, pool = len(self.bound), self.pool
+        total, pool, self._told = len(self.bound), self.pool, True
         said = progress.text(
             done,
             total,
@@ -225,7 +226,7 @@ class _Mapping:
             notes=self.notes(),
         )
         if self._sink.used:
-            if self._shown > self._began:
+            if self._told:
                 self._tell_end()
             footer.show(shower(self.shell))
         else:

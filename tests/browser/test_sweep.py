@@ -42,7 +42,7 @@ def test_the_line_of_a_sweep_stays_where_it_is(browser, front, closed):
         notebook.wait_idle()
         line = notebook.cell(1).locator(".gridnb-line")
         assert line.count() == 1 and "GD" in line.inner_text()
-        assert outputs.count() == 2, "the line, and below it the table"
+        assert outputs.count() == 3, "how far it came, below it the table, then the line"
         after = outputs.first.bounding_box()
         assert before is not None
         assert after is not None
@@ -51,7 +51,7 @@ def test_the_line_of_a_sweep_stays_where_it_is(browser, front, closed):
         notebook.run_cell(2)
         assert "kept at alpha, beta: frame (7.63 MiB)" in notebook.output(2)
         notebook.run_cell(3)
-        assert "<Remote DataFrame at alpha, beta, 7.63 MiB" in notebook.output(3)
+        assert "DataFrame · at alpha, beta · 7.63 MiB" in notebook.output(3)
         picture(notebook, f"sweep-{kind(front)}", [1, 2, 3])
         if kind(front) == "lab":  # its side bar leaves no room
             notebook.command("application:toggle-left-area")

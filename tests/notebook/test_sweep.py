@@ -89,7 +89,7 @@ def test_rows_are_bound_as_they_arrive_and_kept_after_an_interrupt(grid):
     assert "1 of 4 results; no result for a = 1; a = 2; a = 3" in reply.line
 
 
-def test_one_line_says_how_far_it_is_and_becomes_the_line_below(grid):
+def test_one_line_says_how_far_it_is_and_stays_above_the_table(grid):
     reply = grid.ok("%%grid --sweep a=range(4) b=[0]\nimport time\ntime.sleep(1.6)\na")
     lines: dict[str, list[str]] = {}
     for message in reply.messages:
@@ -101,7 +101,8 @@ def test_one_line_says_how_far_it_is_and_becomes_the_line_below(grid):
     texts = lines[name]
     assert any("now a = " in text and "alpha" in text for text in texts)
     assert any(re.search(r"2 of 4 · .* · about \d+ s left", text) for text in texts)
-    assert texts[-1].startswith("alpha · ") and "GD" in texts[-1]
+    assert texts[-1] == "4 of 4"
+    assert reply.line.startswith("alpha · ") and "GD" in reply.line
     kinds = [message["msg_type"] for message in reply.messages]
     assert kinds.count("display_data") == 1
 

@@ -44,8 +44,10 @@ def test_quote_and_explain_of_pieces(grid: Kernel) -> None:
 
 
 def test_the_line_under_a_map_stands_below_its_result(grid: Kernel) -> None:
-    kinds = [kind for kind, _ in grid.ok("%%grid --map x=range(2)\nx").outputs]
+    shown = grid.ok("%%grid --map x=range(2)\nx").outputs
+    kinds = [kind for kind, _ in shown]
     assert "execute_result" in kinds and kinds[-1] == "display_data"
+    assert shown[-1][1].startswith("alpha · ")
 
 
 def test_text_before_a_line_is_seen_before(grid: Kernel) -> None:
