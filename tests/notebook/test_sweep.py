@@ -104,7 +104,7 @@ def test_one_line_says_how_far_it_is_and_stays_above_the_table(grid):
     assert texts[-1] == "4 of 4"
     assert reply.line.startswith("alpha · ") and "GD" in reply.line
     kinds = [message["msg_type"] for message in reply.messages]
-    assert kinds.count("display_data") == 1
+    assert kinds.count("display_data") == 2
 
 
 CATALOG = """
