@@ -178,6 +178,7 @@ def seen(shell: Shell, out: str, err: str, error: Any, value: Any) -> dict[str, 
 def perform(
     shell: Shell, case: Case, connection: CellConnection | None, base: dict[str, str]
 ) -> dict[str, Any]:
+    gc.freeze()  # or each reset would go through all that was ever imported
     shell.reset(new_session=True)
     shell.compile.reset_compiler_flags()
     ambient.restore({k: v for k, v in base.items() if k not in ("random", "numpy", "cwd")})
