@@ -1,7 +1,7 @@
 // Stacked lines of cost over time, drawn by plotly.js, which comes as bytes.
 //
-// It is imported when the first chart is shown: anywidget gives up on a module that
-// takes longer than two seconds to load, and then drops all that is sent to its widget.
+// It is imported beside this module, not in it: anywidget gives up on a module that takes
+// longer than two seconds to load, and then drops all that is sent to its widget.
 const KEPT = Symbol.for("gridnb.plotly");
 
 async function plotly(model) {
@@ -9,6 +9,11 @@ async function plotly(model) {
     URL.createObjectURL(new Blob([model.get("plotly")], { type: "text/javascript" }))
   );
   return (await globalThis[KEPT]).default;
+}
+
+function initialize({ model }) {
+  // Begun when the panel is opened, so that the page is not busy with it later on.
+  plotly(model).catch(() => {}); // render says what is wrong
 }
 
 function traces({ x, lines }) {
@@ -39,4 +44,4 @@ async function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };
