@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridnb.errors import GridError as GridError
     from gridnb.grid import Grid as Grid
     from gridnb.grid import Lease as Lease
-    from gridnb.jobs import Job as Job
+    from gridnb.jobs.job import Job as Job
     from gridnb.notebook.app import App as App
     from gridnb.units import Money as Money
 
@@ -33,7 +33,7 @@ _HOMES = {
     "Catalog": "gridnb.catalog",
     "Grid": "gridnb.grid",
     "GridError": "gridnb.errors",
-    "Job": "gridnb.jobs",
+    "Job": "gridnb.jobs.job",
     "Lease": "gridnb.grid",
     "Money": "gridnb.units",
     "Quote": "gridnb.broker",

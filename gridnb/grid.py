@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gridnb.hub.client import GridClient, GridCluster
-    from gridnb.jobs import Job
+    from gridnb.jobs.job import Job
     from gridnb.seats import Seats
     from gridnb.widgets.panel import Panel
 
@@ -174,7 +174,8 @@ class Grid:
         from gridnb.hub import certificates
         from gridnb.hub.carrier import Carrier
         from gridnb.hub.client import GridClient, GridCluster
-        from gridnb.jobs import Access, Follower
+        from gridnb.jobs.follower import Follower
+        from gridnb.jobs.results import Access
         from gridnb.seats import Seats
 
         self.id = grid
@@ -311,7 +312,7 @@ class Grid:
         from gridnb.cells.message import blobs, code_name, message
         from gridnb.hub.asking import session
         from gridnb.hub.runs import RunRecord
-        from gridnb.jobs import Job
+        from gridnb.jobs.job import Job
 
         assert run.packed is not None
         header, inline = message(run, run.packed, code_name(run))
@@ -344,7 +345,7 @@ class Grid:
             If nothing is kept of it.
         """
         from gridnb.hub.runs import RunRecord
-        from gridnb.jobs import Job
+        from gridnb.jobs.job import Job
 
         record = RunRecord.of(run)
         known = self.followed.known(record.run)

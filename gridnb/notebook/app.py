@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gridnb.broker import Quote
     from gridnb.catalog import Catalog
     from gridnb.grid import Grid, Lease
-    from gridnb.jobs import Job
+    from gridnb.jobs.job import Job
 
 __all__ = ["App"]
 

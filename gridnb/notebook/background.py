@@ -14,7 +14,7 @@ from gridnb.notebook.sinks import CellSink
 from gridnb.widgets.display import show_as_rendered, shower
 
 if TYPE_CHECKING:
-    from gridnb.jobs import Job
+    from gridnb.jobs.job import Job
     from gridnb.notebook.session import Session
 
 __all__ = ["attach", "run_background"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gridnb.errors import GridError, RequestError
 from gridnb.jobs.table import some
 from gridnb.units import format_bytes
+from gridnb.widgets.tables import rate
 
 if TYPE_CHECKING:
     from gridnb.cells.remote import Remote
@@ -82,7 +83,7 @@ class Keeper:
             return up[0]
         lease = self.session.lease({"cores": 1, "sites": others})
         site = lease.quote.sites[0]
-        cost = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
+        cost = rate(lease.quote)
         self._say(f"leased a worker at {site} for copies · {cost} · starting")
         lease.wait()
         self.notes.append(f"leased for the copies: {site} ({cost})")

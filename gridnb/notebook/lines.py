@@ -270,9 +270,10 @@ class Lines:
 
 
 def _leased(lease: Lease) -> str:
-    rate = "free" if lease.quote.free else f"{lease.quote.rate} per hour"
+    from gridnb.widgets.tables import rate
+
     lines = ", ".join(f"{each.count} × {each.site} {each.offer}" for each in lease.quote.lines)
-    return f"leased {lines} · {rate} · starting"
+    return f"leased {lines} · {rate(lease.quote)} · starting"
 
 
 def _unknown(name: str) -> str:

@@ -30,7 +30,7 @@ from gridnb.notebook.wanted import Ask
 if TYPE_CHECKING:
     from gridnb.broker import Quote
     from gridnb.grid import Grid
-    from gridnb.jobs import Job
+    from gridnb.jobs.job import Job
 
 __all__ = ["GridMagics"]
 

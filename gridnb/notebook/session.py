@@ -305,23 +305,23 @@ class Session:
         BudgetError
             If there is none; says how to set one.
         """
+        from gridnb.widgets.tables import rate
+
         grid = self.connected()
         if not quote.free and (state or grid.status())["budget"]["cap"] is None:
             raise BudgetError(
-                f"{' and '.join(quote.sites)} would cost {quote.rate} per hour and this notebook "
+                f"{' and '.join(quote.sites)} would cost {rate(quote)} and this notebook "
                 f"has no budget; set one with `%grid budget 5 {grid.currency}`"
             )
 
     def _wait(self, lease: Lease, say: Say, ask: Ask) -> None:
         """Wait for one worker, or for all of them if the user said how many."""
-        from gridnb.units import format_seconds
+        from gridnb.widgets.tables import rate, ready
 
         quote = lease.quote
-        scale = float(quote.time_scale)
         what = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
-        cost = "free" if quote.free else f"{quote.rate} per hour"
-        soon = format_seconds(round(quote.ready_in / scale, 1))
-        say(f"leased {what} · {cost} · starting, ready in about {soon}")
+        cost = rate(quote)
+        say(f"leased {what} · {cost} · starting, {ready(quote)}")
         every = bool({"cores", "memory", "gpus", "workers"} & ask.request.keys())
         lease.wait(None if every else 1)
         say(f"leased {what} · {cost}")

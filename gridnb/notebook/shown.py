@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gridnb.errors import GridError
 from gridnb.widgets import html
+from gridnb.widgets.tables import rate
 
 if TYPE_CHECKING:
     from gridnb.cells.remote import Remote
@@ -18,8 +19,7 @@ def lease(value: Lease, grid: Grid | None) -> dict[str, str]:
     """Say on one line what was leased, what it costs, and how much of it is up."""
     quote = value.quote
     what = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
-    cost = "free" if quote.free else f"{quote.rate} per hour"
-    parts = [f"lease {value.id.rpartition('-')[2]}", what, cost, _up(value, grid)]
+    parts = [f"lease {value.id.rpartition('-')[2]}", what, rate(quote), _up(value, grid)]
     first, *rest = [part for part in parts if part]
     return {
         "text/plain": " · ".join([first, *rest]),

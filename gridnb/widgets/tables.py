@@ -27,6 +27,7 @@ __all__ = [
     "jobs",
     "meter",
     "quote",
+    "rate",
     "ready",
     "sites",
     "status",
@@ -100,6 +101,11 @@ def _simulated(simulated: bool, scale: Decimal) -> list[tuple[str, str]]:
 def hour(scale: Decimal) -> str:
     """The hour in which a rate is given: a simulated one where a second is billed as more."""
     return "per hour" if scale == 1 else "per simulated hour"
+
+
+def rate(found: Quote) -> str:
+    """Say what an hour of a quote costs."""
+    return "free" if found.free else f"{found.rate} {hour(found.time_scale)}"
 
 
 def ready(found: Quote) -> str:

@@ -148,6 +148,6 @@ def test_a_replica_survives_the_loss_of_a_whole_site(grid):
 
 def test_a_lease_is_taken_for_the_copies(grid):
     reply = grid.ok("%%grid --replicas 2 --sites beta,zeta\nfresh = [1] * 10")
-    assert "leased for the copies: zeta (" in reply.line and "GD per hour)" in reply.line
+    assert "leased for the copies: zeta (" in reply.line and "GD per simulated hour)" in reply.line
     assert "kept at beta, zeta: fresh (" in reply.line
     assert grid.value("sorted(fresh.sites)") == "['beta', 'zeta']"

@@ -67,7 +67,7 @@ def test_a_frame_that_stayed_is_shown_by_its_shape(grid: Kernel) -> None:
 
 def test_a_lease_says_what_is_up(grid: Kernel) -> None:
     reply = grid.ok("lease = grid.request(cores=1, sites='alpha').wait()\nlease")
-    assert "1 × alpha" in reply.result and " per hour · up 1 of 1" in reply.result
+    assert "1 × alpha" in reply.result and " per simulated hour · up 1 of 1" in reply.result
     assert "up 1 of 1" in html_of(reply, "execute_result")
     grid.ok("lease.release()")
     assert grid.value("lease").endswith("ended")
