@@ -10,6 +10,7 @@ from gridnb.broker import quote as find_quote
 from gridnb.config import settings
 from gridnb.errors import GridError
 from gridnb.units import Money, format_seconds
+from gridnb.widgets.tables import rate
 
 if TYPE_CHECKING:
     from gridnb.catalog import Catalog
@@ -41,12 +42,12 @@ class Price:
     def parts(self) -> list[str]:
         """Return what stands between the dots."""
         quote = self.quote
-        if self.spent:
-            return ["the budget is spent", f"{self.left} left"]
         if quote is None:
             return [self.why]
+        if self.spent:
+            return ["the budget is spent", f"{self.left} left, a run begins at {quote.upfront}"]
         where = f"{quote.workers} worker{'s' if quote.workers > 1 else ''}"
-        parts = ["free" if quote.free else f"≈ {quote.rate} per hour"]
+        parts = ["free" if quote.free else f"≈ {rate(quote)}"]
         parts += [f"at most {quote.cap}"] if quote.cap is not None and not quote.free else []
         parts.append(f"{where} at {' and '.join(quote.sites)}")
         soon = round(quote.ready_in / float(quote.time_scale), 1)

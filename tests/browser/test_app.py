@@ -137,7 +137,7 @@ def test_a_budget_that_is_spent_is_said_on_the_button(browser, voila, priced):
     write(voila.notebooks / "poor.ipynb", APP % ("0.01 GD", priced, "app poor"))
     with open_app(browser, voila, "poor.ipynb") as app:
         assert button(app, "Budget spent").is_disabled()
-        assert "the budget is spent · 0.01 GD left" in shown(app)
+        assert "the budget is spent · 0.01 GD left, a run begins at 0.03 GD" in shown(app)
         app.screenshot("app-spent")
 
 
@@ -148,7 +148,7 @@ def test_the_example(browser, voila, theme, width):
     with open_app(browser, voila, "app_flights.ipynb", theme=theme, width=width, height=900) as app:
         app.page.locator(".gridnb-price").wait_for()
         app.screenshot(f"{name}-before")
-        assert "GD per hour" in shown(app) and "at most" in shown(app)
+        assert "GD per simulated hour" in shown(app) and "at most" in shown(app)
         button(app, "Run").click()
         app.page.locator(".gridnb-app .js-plotly-plot").wait_for(timeout=150_000)
         app.page.locator(".gridnb-charge", has_text="charged").wait_for()

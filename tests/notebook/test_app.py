@@ -55,7 +55,10 @@ def test_a_price_says_what_it_comes_to_and_why_it_cannot_be_had():
     assert found.parts() == ["≈ 7.20 GD per hour", "at most 5.00 GD", "2 workers at here"]
     assert not found.spent and found.tags() == []
     poor = price({"cores": 1}, catalog(), Money(Decimal("0.001"), "GD"))
-    assert poor.spent and poor.parts() == ["the budget is spent", "0.001 GD left"]
+    assert poor.spent and poor.parts() == [
+        "the budget is spent",
+        "0.001 GD left, a run begins at 0.02 GD",
+    ]
     wrong = price({"cores": 99}, catalog(), Money(Decimal(5), "GD"))
     assert wrong.quote is None and not wrong.spent and "99" in wrong.parts()[0]
     assert price({"colour": 1}, catalog(), None).why.startswith("request:")
