@@ -160,9 +160,12 @@ def test_the_request_that_a_refusal_names_can_be_met(
     if "of any size" in answer:
         fewer["cores"] = 1
     near = request.model_copy(update=fewer)
-    more = re.search(r"allow ([0-9.,]+ [A-Z]+)", answer)
-    enough = parse_money(more[1]) if more else left
-    if more and " and allow " not in answer:
+    more = re.search(r"raise the budget by ([0-9.,]+ [A-Z]+)", answer)
+    enough = left
+    if more:
+        assert left is not None
+        enough = Money(left.amount + parse_money(more[1]).amount, left.currency)
+    if more and " and raise the budget by " not in answer:
         assert isinstance(attempt(request, catalog, {}, enough), Quote), answer
         enough = left
     if fewer:

@@ -26,7 +26,7 @@ def _kill_hub(grid: gridnb.Grid) -> None:
     assert hub.pid is not None
     grid.disconnect()
     os.kill(hub.pid, signal.SIGKILL)
-    grid._process.wait()
+    os.waitpid(hub.pid, 0)
 
 
 def test_what_was_settled_is_not_charged_again() -> None:
