@@ -26,7 +26,7 @@ SETTLED = 2.6  # seconds after its end until its cost is final
 #: Hides, in a notebook that is opened again, the place of a button that is no more.
 _GONE = (
     "<style>.jp-OutputArea-child:has(.gridnb-job) + .jp-OutputArea-child:has(.jupyter-widgets)"
-    ":not(:has(.jupyter-widgets *)){display:none}</style>"
+    ":not(:has(button)){display:none}</style>"
 )
 
 _DOTS = {
