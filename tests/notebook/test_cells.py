@@ -182,11 +182,12 @@ def test_a_cell_with_a_limit_runs_on_a_lease_of_its_own(grid):
 
 
 def test_quote_runs_nothing_and_spends_nothing(grid):
-    before = grid.value("grid.held")
+    leases = "[each['id'] for each in grid.status()['leases']]"
+    before = grid.value(leases)
     reply = grid.ok("%%grid --quote --cores 2 --sites zeta\nran = True")
     assert "zeta" in reply.result and "not taken" in reply.result
     assert grid.value("'ran' in globals()") == "False"
-    assert grid.value("grid.held") == before
+    assert grid.value(leases) == before
 
 
 def test_dask_in_a_cell_uses_all_workers_for_the_cells_run(grid):

@@ -42,7 +42,10 @@ CELL = GridMagics.cell.parser
         ("%grid connect mi", ["mine"]),
         ("%grid connect ./sub", ["./subfolder/"]),
         ("%grid connect subfolder/", ["subfolder/own.yaml"]),
-        ("%grid connect demo --account /noteb", [f"/notebooks/{__name__}.ipynb"]),
+        (
+            f"%grid connect demo --account /notebooks/{__name__}",
+            [f"/notebooks/{__name__}.ipynb"],
+        ),
         ("%grid release l", ["l1"]),
         ("%grid bill --by owner,si", ["site"]),
         ("%grid budget re", ["reset"]),
