@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 from gridnb.errors import GridError, RequestError
 
 if TYPE_CHECKING:
+    import psutil
+
     from gridnb.grid import Grid
 
 __all__ = ["kill_site", "kill_soon"]
+
+#: Seconds by which a guard's own word and the system's may differ on when it began.
+_CLOCKS = 10.0
 
 
 def kill_site(grid: Grid, site: str) -> dict[str, float]:
@@ -28,20 +33,40 @@ def kill_site(grid: Grid, site: str) -> dict[str, float]:
     """
     import psutil
 
-    workers = [w for w in grid.status()["workers"] if w["site"] == site and w["pid"]]
-    if not workers:
+    names = [each["name"] for each in grid.status()["workers"] if each["site"] == site]
+    guards = {name: guard for name in names if (guard := _guard(grid, name)) is not None}
+    if not guards:
         raise RequestError(f"no worker is up at {site}; lease one first")
     up = {}
-    for worker in workers:
-        guard = psutil.Process(worker["pid"]).parent()
-        if guard is None:
-            continue
-        below = guard.children(recursive=True)
-        for process in (guard, *below):
-            process.kill()
-        psutil.wait_procs([guard, *below], timeout=5)
-        up[worker["name"]] = time.time() - guard.create_time()
+    for name, guard in guards.items():
+        all_of_it = [guard, *guard.children(recursive=True)]
+        for process in all_of_it:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went with its guard
+                process.kill()
+        psutil.wait_procs(all_of_it, timeout=5)
+        up[name] = time.time() - guard.create_time()
     return up
+
+
+def _guard(grid: Grid, worker: str) -> psutil.Process | None:
+    """Return a worker's guard; never another process that got the number of one that is gone."""
+    import psutil
+
+    from gridnb.hub.places import Place
+    from gridnb.providers.guard import read_record
+    from gridnb.strays import TAG
+
+    path = Place.of(grid.id).records / f"{worker}.json"
+    record = read_record(str(path)) if path.exists() else None
+    if record is None or record["ended"] or not record["events"]:
+        return None
+    began = record["events"][0]
+    with contextlib.suppress(psutil.Error):
+        guard = psutil.Process(began["pid"])
+        young = abs(guard.create_time() - began["wall"]) < _CLOCKS
+        if young and guard.environ().get(TAG) == grid.id:
+            return guard
+    return None
 
 
 def kill_soon(grid: Grid, site: str, after: float = 2.0) -> None:
