@@ -70,9 +70,7 @@ class TextWidgets:
         seen, self._seen = self._seen, False
         if not seen:
             return []
-        return [
-            "widgets show as text at a site; make those to be used by hand in a plain cell"
-        ]
+        return ["widgets show as text at a site; make those to be used by hand in a plain cell"]
 
 
 class _Followed:

@@ -52,7 +52,7 @@ def show_as_rendered(shell: Any, error: BaseException | None) -> None:
 
     IPython does so for all but syntax errors and exception groups.
     """
-    lines = getattr(error, "_render_traceback_", list)()
+    lines: list[str] = getattr(error, "_render_traceback_", list)()
     if not lines or not (isinstance(error, SyntaxError) or _holds_group(error)):
         return
     usual = shell.showtraceback
