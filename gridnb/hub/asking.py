@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import uuid
+from types import BuiltinFunctionType
 from typing import Any
 
 from gridnb.config import settings
@@ -69,8 +70,7 @@ def _answer(question: str) -> str | None:
         return None
     if kernel is None and _in_loop():  # a server's, perhaps: it must not wait for somebody
         return None
-    heard = sys.stdin is not None and sys.stdin.isatty() if kernel is None else _asks(kernel)
-    if not heard:
+    if not (_is_terminal() if kernel is None else _takes_input()):
         return None
     from IPython.core.error import StdinNotImplementedError
 
@@ -88,9 +88,13 @@ def _in_loop() -> bool:
     return True
 
 
-def _asks(kernel: Any) -> bool:
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _takes_input() -> bool:
     """Whether a kernel has taken the place of input(), as it does while a cell runs."""
-    return bool(input == kernel.raw_input)
+    return not isinstance(input, BuiltinFunctionType)
 
 
 def _kernel() -> Any:

@@ -8,6 +8,7 @@ user's grids keep in their runtime directories. Found by Dask through the entry 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from gridnb.cluster.private import TLSBackend, TLSConnector
@@ -23,10 +24,10 @@ SCHEME = "grid://"
 
 class _GridConnector(TLSConnector):
     async def connect(self, address: str, deserialize: bool = True, **_: Any) -> Any:
-        keys = _keys(address)
-        return await super().connect(address, deserialize, **keys)
+        return await super().connect(address, deserialize, **_keys(address))
 
 
+@cache  # so that a client whose grid has ended fails as with any other scheduler
 def _keys(address: str) -> dict[str, Any]:
     running = hubs()
     for hub in running:

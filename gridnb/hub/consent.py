@@ -79,5 +79,6 @@ def bought(quotes: Sequence[Quote]) -> str:
 
 def _bought(quote: Quote) -> str:
     lines = ", ".join(f"{line.count} × {line.site} {line.offer}" for line in quote.lines)
-    cap = f", {quote.cap} at most" if quote.cap is not None else ""
+    limit = quote.request.max_cost
+    cap = f", {limit} at most" if limit is not None else ""
     return f"{lines} for {quote.rate} per hour ({quote.upfront} set aside at once{cap})"

@@ -70,6 +70,14 @@ def test_consent_once_is_enough(grid):
     assert grid.client.submit(pow, 2, 5).result() == 32
 
 
+def test_renewals_ask_nothing():
+    with gridnb.Grid(catalog(currency="EUR", term="5s"), "5 EUR", "renewed") as grid:
+        grid.consent()
+        grid.request(cores=1).wait()
+        assert until(lambda: grid.status()["workers"][0]["up"] > 8)
+        assert grid.client.submit(pow, 2, 3).result() == 8
+
+
 def test_never_asks_nobody(grid):
     with dask.config.set({"gridnb.confirm": "never"}):
         grid.request(cores=1).wait()
@@ -131,7 +139,8 @@ def test_another_process_is_another_session(grid):
 
 
 def test_a_fork_is_another_session():
-    code = "import os, gridnb.hub.asking as a; a.session(); os.fork(); print(a.session())"
+    code = "import os, gridnb.hub.asking as a; a.session(); os.fork() and os.wait(); "
+    code += "print(a.session())"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(set(said.stdout.split())) == 2
 
