@@ -79,8 +79,6 @@ class SiteThreadPoolExecutor(ThreadPoolExecutor):
 def prepare(spec: dict[str, Any]) -> None:
     """Set directory, environment and configuration of a process at a site."""
     os.environ.update(spec["env"])
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(spec["cores"]))
     os.chdir(spec["cwd"])
     Path(spec["directory"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     for module in spec["preload"]:

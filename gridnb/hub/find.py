@@ -23,6 +23,10 @@ from gridnb.hub.places import Place, places
 
 __all__ = ["HubInfo", "Starting", "hubs", "start"]
 
+#: How many threads numpy's libraries use is settled when they are loaded: in the hub, whose forks
+#: the workers are. One for each task, as Dask's own workers have it, or tasks slow each other down.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
 
 @dataclass(frozen=True)
 class HubInfo:
@@ -153,7 +157,7 @@ def start(
         }
     )
     read, write = os.pipe()
-    environment = {**os.environ, "GRIDNB_GRID": grid}
+    environment = {**_ONE_THREAD, **os.environ, "GRIDNB_GRID": grid}
     process = subprocess.Popen(
         [sys.executable, "-m", "gridnb.hub.main", grid, str(write), str(lock)],
         stdin=subprocess.DEVNULL,
