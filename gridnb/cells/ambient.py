@@ -106,6 +106,8 @@ PARTS: dict[str, Part] = {
 _GOING_ON = frozenset({"random", "numpy", "cwd"})
 #: Parts as they were before the first run in this process.
 _OWN: Ambient = {}
+#: What this process was when a run had ended.
+_LAST: Ambient = {}
 
 
 def title(name: str) -> str:
@@ -145,16 +147,23 @@ def enter(ambient: Ambient) -> tuple[Ambient, list[str]]:
     """Make this process like that one; returns what it is now, and the parts that refused."""
     LOGS.settle()
     _FILTERS.settle()
-    now = here()
+    # Nothing has run here since it was looked at last.
+    now = dict(_LAST) or here()
+    _LAST.clear()
     for name, text in now.items():
-        _OWN.setdefault(name, text)
+        _OWN.setdefault(name, getattr(PARTS[name], "usual", text))
     failed = []
     for name, part in PARTS.items():
         wanted = ambient.get(name, None if name in _GOING_ON else _OWN.get(name))
-        if wanted is not None and wanted != now.get(name) and not _put(part, wanted):
+        if wanted is None or wanted == now.get(name):
+            continue
+        if not _put(part, wanted):
             failed.append(name)
-    # What was put may be described in other words here.
-    return here(), failed
+        # What was put may be described in other words here.
+        described = part.here()
+        if described is not None:
+            now[name] = described
+    return now, failed
 
 
 def _put(part: Part, text: str) -> bool:
@@ -176,5 +185,7 @@ def fresh() -> None:
 
 
 def left(before: Ambient) -> Ambient:
-    """What differs now."""
-    return {name: text for name, text in here().items() if before.get(name) != text}
+    """What differs now; whoever enters next begins with it."""
+    _LAST.clear()
+    _LAST.update(here())
+    return {name: text for name, text in _LAST.items() if before.get(name) != text}

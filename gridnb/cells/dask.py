@@ -27,6 +27,9 @@ COURTESY = 5.0
 #: Seconds in which the scheduler has to know of a task.
 SETTLE = 2.0
 
+#: Seconds for which results of earlier runs are not dropped.
+HOLD = 10.0
+
 #: Seconds that cancelled tasks have to return, and workers to answer.
 RETURN, ANSWER = 0.2, 1.0
 
@@ -44,6 +47,7 @@ class CellDask:
         self._error: str = ""
         self._run: str | None = None
         self._futures: list[weakref.ref[Any]] = []
+        self._held: list[tuple[float, list[Any]]] = []
         self._cancelling: threading.Thread | None = None
         self._busy: dict[str, list[str]] = {}
 
@@ -71,6 +75,7 @@ class CellDask:
         CellError
             If Dask is needed and its scheduler cannot be reached.
         """
+        self._hold()
         self._run, self._futures = run, []
         if self._done.wait(COURTESY) and not self._error:
             return
@@ -81,6 +86,14 @@ class CellDask:
                 f"the Dask scheduler at {self._spec.scheduler} cannot be reached from site "
                 f"{self._spec.site} ({self._error or 'no answer'}); see `%grid status`"
             )
+
+    def _hold(self) -> None:
+        """Keep what the last run has made: the kernel may not have asked for it yet."""
+        now = time.monotonic()
+        alive = [future for future in (ref() for ref in self._futures) if future is not None]
+        self._held = [each for each in self._held if now - each[0] < HOLD]
+        if alive:
+            self._held.append((now, alive))
 
     def annotations(self) -> dict[str, str]:
         """What the tasks of the current run carry."""

@@ -244,6 +244,8 @@ class Channel:
                 return opened
 
     def _readable(self, timeout: float | None, wake: int | None) -> bool:
+        if self._sock.fileno() < 0:
+            raise EOFError("the connection was closed")
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         if wake is not None:

@@ -54,7 +54,11 @@ class Loop:
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[BaseException | None]) -> None:
     for each in asyncio.all_tasks(loop):
         each.cancel()
-    ended = loop.run_until_complete(task)
+    ended: BaseException | None
+    try:
+        ended = loop.run_until_complete(task)
+    except asyncio.CancelledError as error:
+        ended = error  # it had not begun
     if ended is not None:
         # It has the frames of the body, which the interrupt of a loop has not.
         ended.__context__ = None

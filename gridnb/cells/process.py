@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 from collections import OrderedDict
@@ -26,6 +27,8 @@ from gridnb.cells.frames import Buffer, Channel, accept, listen
 from gridnb.cells.spec import CellSpec
 
 __all__ = ["CellProcess", "CellSpec", "main", "serve", "serve_spec"]
+
+_NUDGE = 0.05  # seconds until a signal that was not heard is sent again
 
 
 def serve(spec: CellSpec, report_fd: int) -> None:
@@ -87,6 +90,7 @@ class CellProcess:
         self._stopped: set[str] = set()
         self._pending: set[str] = set()
         self._raise = self._raised = False
+        self._heard, self._nudged = threading.Event(), -_NUDGE
         self._pid = os.getpid()
         # Bodies write to descriptor 2; what goes wrong here belongs into the worker's log.
         self._log = os.dup(2)
@@ -199,6 +203,10 @@ class CellProcess:
         return self._active in self._stopped
 
     def _on_interrupt(self, _signal: int, _frame: types.FrameType | None) -> None:
+        if self._heard.is_set() and time.monotonic() - self._nudged < _NUDGE:
+            # Heard already when the nudge came.
+            return
+        self._heard.set()
         if self._raise:
             self._raised = True
             raise KeyboardInterrupt
@@ -250,7 +258,22 @@ class CellProcess:
         if run in self._pending:
             self._stopped.add(run)
         if self._active == run:
+            self._heard.clear()
             os.killpg(0, signal.SIGINT)
+            threading.Thread(
+                target=self._nudge, args=(run,), name="gridnb-nudge", daemon=True
+            ).start()
+
+    def _nudge(self, run: str) -> None:
+        """Signal until it is heard.
+
+        A signal that comes right before a system call does not end it, and one that another
+        thread takes does not either.
+        """
+        main = threading.main_thread().ident
+        while self._active == run and main is not None and not self._heard.wait(_NUDGE):
+            self._nudged = time.monotonic()
+            signal.pthread_kill(main, signal.SIGINT)
 
 
 def main() -> None:

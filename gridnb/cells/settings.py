@@ -101,6 +101,8 @@ class Table:
         self._state: dict[str, Any] | None = None
         self._text: str | None = None
         self._seen = Seen()
+        #: The text of the defaults.
+        self.usual = self._seen.pack({})
 
     def here(self) -> str | None:
         """Describe what differs."""

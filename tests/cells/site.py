@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +74,10 @@ class Site:
         return made
 
 
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def cell_process(directory: Path, tls: Tls | None = None, **spec: Any) -> Iterator[Site]:
     """Start one, and end it whatever happens."""
@@ -86,7 +92,10 @@ def cell_process(directory: Path, tls: Tls | None = None, **spec: Any) -> Iterat
     read, write = os.pipe()
     command = [sys.executable, "-m", "gridnb.cells.process"]
     process = subprocess.Popen(
-        [*command, "--report-fd", str(write), "--spec", str(path)], pass_fds=[write]
+        [*command, "--report-fd", str(write), "--spec", str(path)],
+        pass_fds=[write],
+        # It leads a process group of its own: what ends the tests' group does not reach it.
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
     os.close(write)
     with os.fdopen(read) as reports:

@@ -94,6 +94,17 @@ def test_settings_of_a_notebook_do_not_stay_at_the_site(notebook: Notebook, site
     other.connection.close()
 
 
+def test_setting_of_a_library_that_the_cell_imported_does_not_stay(tmp_path: Path) -> None:
+    with cell_process(tmp_path) as fresh:
+        first = Notebook(fresh.connect())
+        outcome = first.grid("import pandas as pd\npd.set_option('display.max_rows', 5)")
+        assert "pandas" in outcome.ambient
+        first.connection.close()
+        ambient.restore({"pandas": Seen.pack({})})
+        second = Notebook(fresh.connect())
+        assert second.grid("import pandas\npandas.get_option('display.max_rows')").value == 60
+
+
 def test_a_look_that_finds_nothing_new_writes_nothing() -> None:
     first, second = ambient.here(), ambient.here()
     assert all(first[name] is second[name] for name in ("pandas", "warnings", "logging"))
