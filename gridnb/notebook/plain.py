@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gridnb.errors import GridError
 from gridnb.notebook.cell import count_of, label, rates
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.progress import Progress
@@ -58,16 +59,34 @@ class PlainCells:
         grid = self._grid
         if grid is None or self._body is None or self._run is not None:
             return
+        if grid.cluster.asynchronous:  # Dask's own loop, which must not wait: joblib submits there
+            self._open_run(grid)
+            threading.Thread(target=self._places_or_why_not, daemon=True).start()
+            return
         with self._lock:
-            if self._run is not None:
-                return
-            run = grid.new_run()
-            # Workers that the client still sees may be about to go: only the hub knows.
-            self._session.places(Ask(), Progress(self._shell, quiet=False))
-            self._run, self._began = run, time.monotonic()
-            grid.client.tag = run
-            grid.client.announce(run, self._label(), "running")
-            grid.cancels[run] = lambda: self._interrupt(run)
+            if self._run is None:
+                # Workers that the client still sees may be about to go: only the hub knows.
+                self._places()
+                self._open_run(grid)
+
+    def _places(self) -> None:
+        self._session.places(Ask(), Progress(self._shell, quiet=False))
+
+    def _places_or_why_not(self) -> None:
+        """Say in the cell, which waits for workers, why none will come."""
+        try:
+            self._places()
+        except GridError as error:
+            Progress(self._shell, quiet=False)(f"no workers for this cell: {error}")
+
+    def _open_run(self, grid: Grid) -> None:
+        if self._run is not None:
+            return
+        run = self._run = grid.new_run()
+        self._began = time.monotonic()
+        grid.client.tag = run
+        grid.client.announce(run, self._label(), "running")
+        grid.cancels[run] = lambda: self._interrupt(run)
 
     def _interrupt(self, run: str) -> None:
         """Do what the stop button does, if the cell is still this one."""

@@ -76,6 +76,33 @@ def test_a_plain_cell_takes_a_lease_and_is_metered(book: Kernel, code: str, said
     assert label in run_of(book) and " done True" in run_of(book)
 
 
+@pytest.mark.parametrize(("code", "said"), CELLS, ids=NAMES)
+def test_a_plain_cell_with_workers_up(book: Kernel, code: str, said: str) -> None:
+    # joblib submits from Dask's own loop then, and waits for nothing before.
+    book.ok("_ = grid.scale(2); grid.client.wait_for_workers(2)")
+    for _ in range(2):
+        reply = book.ok(code)
+        assert said in reply.of("stdout")
+        assert " done True" in run_of(book)
+
+
+FROM_THE_LOOP = """
+import threading
+made, there = [], threading.Event()
+def submit():
+    made.append(grid.client.submit(len, "four"))
+    there.set()
+grid.client.loop.add_callback(submit)
+assert there.wait(30)
+made[0].result(timeout=60)
+"""
+
+
+def test_workers_that_go_are_replaced_also_for_what_is_submitted_in_the_loop(book: Kernel) -> None:
+    book.ok("_ = grid.scale(1); grid.client.wait_for_workers(1)")
+    assert book.ok(f"_ = grid.release(){FROM_THE_LOOP}").result == "4"
+
+
 @pytest.mark.parametrize(("code", "said"), CELLS[:3], ids=NAMES[:3])
 def test_in_a_cell_at_a_site(book: Kernel, code: str, said: str) -> None:
     reply = book.ok(f"%%grid{code}")

@@ -82,6 +82,27 @@ def test_where_nobody_can_answer_one_line_says_what_to_do(module_book: Kernel, c
     assert not reply.asked and untouched(module_book)
 
 
+IN_THE_LOOP = """
+import threading
+there = threading.Event()
+def submit():
+    global lost
+    lost = grid.client.submit(len, "four")
+    there.set()
+grid.client.loop.add_callback(submit)
+assert there.wait(30)
+lost.result(timeout=3)
+"""
+
+
+def test_in_dasks_loop_nobody_is_asked_and_the_cell_says_why_it_waits(module_book: Kernel) -> None:
+    reply = module_book.run(IN_THE_LOOP, answers=[])
+    assert "TimeoutError" in reply.error and not reply.asked
+    said = reply.of("display_data")
+    assert "no workers for this cell: the first lease in real money" in said and REFUSED in said
+    assert untouched(module_book)
+
+
 def test_yes_once_is_enough(book: Kernel) -> None:
     first = book.run("%%grid --cores 1\nimport gridnb\n'mine'", answers=["y"])
     assert first.result == "'mine'" and len(first.asked) == 1
