@@ -74,6 +74,7 @@ def test_real_money_asks_in_the_cell(browser: Browser, server: Lab) -> None:
         "%load_ext gridnb\n%grid connect euros.yaml --budget 5 EUR",
         "%%grid --cores 2\nsum(range(10))",
         "%grid status",
+        "grid",
         "%grid close",
     )
     with open_notebook(browser, server, "consent.ipynb") as notebook:
@@ -100,6 +101,14 @@ def test_real_money_asks_in_the_cell(browser: Browser, server: Lab) -> None:
         assert "45" in notebook.output(1) and "EUR" in notebook.output(1)
         notebook.screenshot("consent-yes")
         notebook.run_cell(3)
+        assert "of 5.00 EUR" in notebook.output(3) and "desk" in notebook.output(3)
+        notebook.page.set_viewport_size({"width": 480, "height": 900})
+        for name in ("dark", "light"):
+            notebook.theme(name)
+            notebook.screenshot(f"grid-narrow-{name}", cell=3)
+        notebook.page.set_viewport_size({"width": 1280, "height": 900})
+        notebook.screenshot("grid-wide")
+        notebook.run_cell(4)
 
 
 def test_help_in_the_pager(browser: Browser, server: Lab) -> None:
