@@ -45,6 +45,13 @@ class Following(Adaptive):
 
     _refused = ""
 
+    async def recommendations(self, target: int) -> dict[str, Any]:
+        """See Dask's; what was asked for before may have ended, and others may have asked."""
+        if isinstance(self.cluster, GridCluster):
+            await self.cluster.look()
+        found: dict[str, Any] = await super().recommendations(target)
+        return found
+
     async def scale_up(self, n: Any) -> None:
         """Bring the grid to `n` workers, if they can be paid for."""
         try:
@@ -177,6 +184,10 @@ class GridCluster(Cluster):
             if count == least:
                 raise
             self._ask_before(least, least)  # there is not so much, but perhaps enough to begin
+
+    async def look(self) -> None:
+        """Ask the hub which workers are up or come."""
+        self._coming = set((await self.call_async("scale", sites={}, look=True))["names"])
 
     async def scale_down(self, workers: list[str]) -> None:
         """End these workers (used by `adapt`)."""

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from gridnb.notebook.wanted import Ask
     from gridnb.seats import Seat
 
-__all__ = ["Cell", "cost_of", "count_of", "label", "notes", "rates", "run_cell", "warnings"]
+__all__ = [
+    "Cell",
+    "cost_of",
+    "count_of",
+    "label",
+    "notes",
+    "rates",
+    "run_cell",
+    "state_of",
+    "warnings",
+]
 
 
 @dataclass
@@ -151,7 +161,10 @@ class _Running:
             with cancellable(grid, run.id, self.session):
                 self.outcome = self.attempts.run(run, self.sink)
             apply(self.outcome, self.shell.user_ns)
-            state = "done" if self.outcome.ok else "failed"
+            state = state_of(self.outcome.error)
+        except KeyboardInterrupt:
+            state = "cancelled"
+            raise
         finally:
             try:
                 self._show(time.monotonic() - began, state, follow)
@@ -179,7 +192,7 @@ class _Running:
                     seconds=seconds,
                     cost=cost,
                     left=self.session.left,
-                    failed=state == "failed",
+                    failed=state != "done",
                     keeps=outcome is not None and bool(outcome.remote),
                     notes=self._notes(outcome),
                 )
@@ -209,6 +222,13 @@ class _Running:
             if self.cell.keep:
                 found += self.keeper.where([*outcome.assigned.items(), ("Out", outcome.value)])
         return [*found, *self.keeper.notes]
+
+
+def state_of(error: BaseException | None) -> str:
+    """Return how a run ended whose body raised `error`."""
+    if isinstance(error, KeyboardInterrupt):
+        return "cancelled"
+    return "failed" if error else "done"
 
 
 def cost_of(grid: Grid, spent: Iterable[tuple[Seat, float]]) -> Decimal:

@@ -136,6 +136,9 @@ class _Mapping:
                 self.pool.work(self._look)
             interrupted = False
             state = "failed" if self.pool.failure else "done"
+        except KeyboardInterrupt:
+            state = "cancelled"
+            raise
         finally:
             try:
                 self._finish(state, follow, copies=not interrupted)
@@ -221,7 +224,7 @@ class _Mapping:
             seconds=seconds,
             cost=cost_of(self.grid, self.pool.spent),
             left=self.session.left,
-            failed=state == "failed",
+            failed=state != "done",
             keeps=bool(self._remotes()),
             notes=self.notes(),
         )

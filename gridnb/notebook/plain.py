@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gridnb.errors import GridError
-from gridnb.notebook.cell import count_of, label, rates
+from gridnb.notebook.cell import count_of, label, rates, state_of
 from gridnb.notebook.footer import Footer
 from gridnb.notebook.progress import Progress
 from gridnb.notebook.wanted import Ask
@@ -104,7 +104,7 @@ class PlainCells:
         grid.client.tag = None
         grid.cancels.pop(run, None)
         name = label(result.execution_count or 0, body or "")
-        grid.client.announce(run, name, "done" if result.success else "failed")
+        grid.client.announce(run, name, state_of(result.error_in_exec or result.error_before_exec))
         footer = Footer(
             run=run,
             rates=rates(grid),

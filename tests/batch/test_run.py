@@ -178,7 +178,7 @@ def test_time_is_up(tmp_path):
         (["book.ipynb", "-o", "out.ipynb", "--budget", "5"], "'5' is not an amount of money"),
         (["book.ipynb", "-o", "out.ipynb", "--timeout", "soon"], "'soon' is not a time"),
         (["book.ipynb", "-o", "out.ipynb", "--catalog", "nix"], "there is no catalog 'nix'"),
-        (["book.ipynb"], "-o/--output"),
+        (["book.ipynb"], "missing: --output"),
     ],
 )
 def test_bad_input_is_told_in_a_line(tmp_path, words, said):

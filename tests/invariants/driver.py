@@ -1,6 +1,7 @@
 """A kernel that can be killed: leases one worker, and keeps it busy in a given way.
 
-``python driver.py ACCOUNT WHERE HOW``: WHERE is ``task`` or ``cell``, HOW a key of BODIES.
+``python driver.py ACCOUNT WHERE HOW FLAG``: WHERE is ``task``, ``cell`` or ``job``, HOW a key of
+BODIES. A job goes on without its kernel, so its account has money for half a minute only.
 Prints ``busy`` when the work runs.
 """
 
@@ -8,8 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
+
+from IPython.core.interactiveshell import InteractiveShell
 
 import gridnb
 from tests.grids import catalog
@@ -47,21 +51,29 @@ def main() -> None:
     account, where, how, flag = sys.argv[1:]
     lines = BODIES[how].strip("\n").splitlines()
     body = "\n".join(line[8:] for line in lines)
-    grid = gridnb.Grid(catalog(term="6s", count=1), "0.1 GD", account)
+    budget = "0.03 GD" if where == "job" else "0.1 GD"
+    grid = gridnb.Grid(catalog(term="6s", count=1), budget, account)
     grid.request(workers=1).wait()
+    threading.Thread(target=tell, args=(Path(flag),)).start()
+    if where == "cell":
+        shell = InteractiveShell.instance(user_ns={"grid": grid, "flag": flag})
+        shell.run_line_magic("load_ext", "gridnb")
+        shell.run_cell_magic("grid", "", body)
 
     def work(body: str, flag: str) -> None:
         exec(body, {"flag": flag})
 
-    if where == "task":
-        future = grid.client.submit(work, body, flag)
-    else:
-        future = grid.submit(work, body, flag)
-    while not Path(flag).exists():
+    submit = grid.client.submit if where == "task" else grid.submit
+    submitted = submit(work, body, flag)
+    time.sleep(300)
+    del submitted
+
+
+def tell(flag: Path) -> None:
+    """Say so when the work runs."""
+    while not flag.exists():
         time.sleep(0.05)
     print("busy", os.getpid(), flush=True)
-    time.sleep(300)
-    del future
 
 
 if __name__ == "__main__":

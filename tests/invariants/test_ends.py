@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _SLACK = 2.0  # seconds that a hold pays for beyond the end
 
 
-@pytest.mark.parametrize("where", ["task", "cell"])
+@pytest.mark.parametrize("where", ["task", "cell", "job"])
 @pytest.mark.parametrize("how", list(BODIES))
 @pytest.mark.parametrize("fault", ["kernel", "hub", "stopped hub"])
 def test_nothing_outlives_its_term(fault: str, how: str, where: str, tmp_path: Path) -> None:
@@ -54,7 +54,8 @@ def test_nothing_outlives_its_term(fault: str, how: str, where: str, tmp_path: P
         else:
             os.kill(hub.pid, signal.SIGSTOP)
         try:
-            until(lambda: not grids.alive(ours))
+            # A job goes on without its kernel, as far as its account reaches.
+            until(lambda: not grids.alive(ours), timeout=60)
             ends = [read_record(str(path)) for path in records if path.exists()]
         finally:
             kernel.kill()

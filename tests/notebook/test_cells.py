@@ -132,6 +132,7 @@ def test_an_interrupt_ends_the_cell_and_keeps_names(grid):
     reply = grid.run("%%grid\nimport time\nkept = 1\nwhile True:\n    time.sleep(0.05)")
     assert reply.status == "error" and "KeyboardInterrupt" in reply.error
     assert grid.value("kept") == "1"
+    assert grid.value("sum(r['state'] == 'cancelled' for r in grid.status()['runs'])") == "1"
     assert grid.ok("%%grid\nkept + 1").result == "2"
 
 
