@@ -27,7 +27,7 @@ lab: $(VENV)/.user
 	$(BIN)/jupyter lab $(firstword $(sort $(wildcard notebooks/*.ipynb))) $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
