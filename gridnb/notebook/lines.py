@@ -15,6 +15,7 @@ from gridnb.errors import HubError, RequestError
 from gridnb.fixed import fixed
 from gridnb.notebook import helptext
 from gridnb.notebook.arguments import REQUEST, parse, parser, request_of
+from gridnb.notebook.progress import Progress
 
 if TYPE_CHECKING:
     from gridnb.grid import Lease
@@ -127,8 +128,9 @@ class Lines:
         return getattr(self, f"_{name}")(arguments)
 
     def _connect(self, given: argparse.Namespace) -> None:
-        grid, how = self._session.connect(given.catalog, given.budget, given.account)
-        self._say(f"{how} {describe(grid)}")
+        say = Progress(self._session.shell, quiet=False)
+        grid, how = self._session.connect(given.catalog, given.budget, given.account, say=say)
+        say(f"{how} {describe(grid)}")
 
     def _sites(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
@@ -195,8 +197,9 @@ class Lines:
                     f"run {record.run} goes on under the budget {about['account']}; "
                     f'`%grid connect --account "{about["account"]}"` first'
                 )
-            grid, how = self._session.connect()
-            self._say(f"{how} {describe(grid)}")
+            say = Progress(self._session.shell, quiet=False)
+            grid, how = self._session.connect(say=say)
+            say(f"{how} {describe(grid)}")
         return self._session.connected().job(record.run, space)
 
     def _meter(self, _: argparse.Namespace) -> Any:

@@ -145,8 +145,9 @@ class GridMagics(Magics):
     def _connect(self) -> None:
         """A bare cell connects by itself, and says so."""
         if self.session.grid is None:
-            grid, how = self.session.connect()
-            self._say(f"{how} {lines.describe(grid)}")
+            say = Progress(self._shell, quiet=False)
+            grid, how = self.session.connect(say=say)
+            say(f"{how} {lines.describe(grid)}")
 
     def _explain(self, cell: Cell) -> None:
         from gridnb.notebook.explain import explain

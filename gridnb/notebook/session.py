@@ -104,7 +104,12 @@ class Session:
         return str(Path(path).absolute()) if path else default_account()
 
     def connect(
-        self, catalog: str | None = None, budget: str | None = None, account: str | None = None
+        self,
+        catalog: str | None = None,
+        budget: str | None = None,
+        account: str | None = None,
+        *,
+        say: Say,
     ) -> tuple[Grid, str]:
         """Connect, or come back to the grid that runs on this account; returns how it went.
 
@@ -137,6 +142,7 @@ class Session:
                 grid.disconnect()
                 raise
         else:
+            say("starting a grid…")
             grid, how = self._start(catalog, budget, account), "connected to"
         self._set(grid)
         self._bind(grid)
@@ -268,11 +274,17 @@ class Session:
         if limited and missing:
             missing, fit = wanted.missing(request, []), []
         if missing:
-            lease = self.lease({**ask.request, **missing}, state)
+            again = grid.cluster.call("status", bill=True, workers=False) if ask.leases else state
+            left = ask.left(again["leases"], float(grid.catalog.time_scale))
+            lease = self.lease({**ask.request, **missing, **left}, state)
+            ask.leases.append(lease.id)
+            self._asked[lease.id] = request
             if wait:
                 self._wait(lease, say, ask)
             sites = [*lease.quote.sites, *(w["site"] for w in fit)]
             return Places(list(dict.fromkeys(sites)), lease.id if limited else None)
+        if limited and fit[0]["lease"] not in ask.leases:
+            ask.leases.append(fit[0]["lease"])
         sites = [w["site"] for w in fit if w["state"] == "running"]
         if not sites:
             if wait:

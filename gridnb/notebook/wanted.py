@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from gridnb.errors import BudgetError
+from gridnb.units import Money
 
 if TYPE_CHECKING:
     from gridnb.broker import Request
@@ -21,9 +26,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ask:
-    """What a cell asks for: keywords of a request; none for a bare ``%%grid``."""
+    """What a cell asks for: keywords of a request; none for a bare ``%%grid``.
+
+    Attributes
+    ----------
+    began
+        When it was asked for, on the monotonic clock, in seconds.
+    leases
+        Those that were used for it so far; its limits hold for all of them together.
+    """
 
     request: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic, compare=False)
+    leases: list[str] = field(default_factory=list, compare=False)
 
     @property
     def bare(self) -> bool:
@@ -41,6 +56,30 @@ class Ask:
         from gridnb.broker import Request
 
         return Request.of(**self.request)
+
+    def left(self, rows: Sequence[Row], scale: float) -> dict[str, Any]:
+        """Return what is left of its limits, for a lease that takes the place of a lost one.
+
+        `rows` are the leases of the grid's status, `scale` is the catalog's time scale.
+
+        Raises
+        ------
+        BudgetError
+            If nothing is left.
+        """
+        request, left = self.parsed(), {}
+        if not self.leases:
+            return left
+        if (limit := request.max_cost) is not None:
+            spent = sum((Decimal(r["spent"]) for r in rows if r["id"] in self.leases), Decimal(0))
+            left["max_cost"] = Money(limit.amount - spent, limit.currency)
+            if spent >= limit.amount:
+                raise BudgetError(f"its cost has reached --max-cost {limit}")
+        if request.deadline is not None:
+            left["deadline"] = request.deadline - (time.monotonic() - self.began) * scale
+            if left["deadline"] <= 0:
+                raise BudgetError("its deadline has come")
+        return left
 
 
 @dataclass(frozen=True)

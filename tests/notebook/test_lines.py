@@ -88,7 +88,7 @@ def test_a_cell_without_connection_and_budget_says_what_to_do():
         fresh.ok("%load_ext gridnb")
         assert "`%grid connect` first" in fresh.run("%grid meter").error
         reply = fresh.run("%%grid\n1")
-        assert "connected to grid" in reply.of("display_data")
+        assert "connected to grid" in reply.of("update_display_data")
         assert "set one with `%grid budget 5 GD`" in reply.error
         assert "5.00 GD" in fresh.ok("%grid connect demo --budget 5 GD").of("display_data")
 
@@ -118,7 +118,7 @@ def test_a_bare_cell_uses_the_settings():
     with kernel(**environment) as fresh:
         fresh.ok("%load_ext gridnb")
         reply = fresh.ok("%%grid --sites alpha\n1")
-        assert "of 3.00 GD" in reply.of("display_data")
+        assert "of 3.00 GD" in reply.of("update_display_data")
         assert fresh.value("len(grid.status()['workers'])") == "1"
 
 
@@ -131,7 +131,7 @@ def test_a_lost_hub_is_told_at_once_and_connect_begins_a_new_grid():
         for code in ("%grid status", "%%grid\n1"):
             reply = book.run(code)
             assert reply.error.startswith("HubError: ") and "`%grid connect` begins" in reply.error
-        assert book.ok("%grid connect").of("display_data").startswith("connected to grid")
+        assert book.ok("%grid connect").of("update_display_data").startswith("connected to grid")
 
 
 def test_a_map_keeps_what_was_done_when_the_budget_ends():

@@ -112,3 +112,19 @@ def test_a_lease_is_taken_again_when_no_worker_is_left(grid, tmp_path):
     killer.join()
     assert reply.result == "'again'"
     assert "lost at alpha; again at alpha, 1 of 1" in reply.line
+
+
+def test_max_cost_holds_over_all_leases_of_a_cell(grid):
+    # It pays for one term; the second attempt would need another one.
+    grid.ok("before = {each['id'] for each in grid.status()['leases']}")
+    reply = grid.run(
+        "%%grid --cores 1 --sites alpha --max-cost 0.12 GD --retries 3\nimport time\ntime.sleep(100)"
+    )
+    assert "it cannot be run again: " in reply.error and "max" in reply.error
+    spent = grid.value(
+        "from decimal import Decimal\n"
+        "time.sleep(1)\ngrid.bill()\n"
+        "sum(Decimal(e['spent']) for e in grid.status()['leases'] if e['id'] not in before)"
+        " <= Decimal('0.12')"
+    )
+    assert spent == "True"
