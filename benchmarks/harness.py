@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: Measures once, and returns what it found in the row's unit.
 Measure = Callable[[], float]
 
+#: Columns of a table that no terminal bounds.
+WIDTH = 150
+
 
 @dataclass(frozen=True)
 class Row:
@@ -131,6 +134,8 @@ def show(name: str, title: str, rows: Sequence[Row]) -> None:
             each.peer_name,
         )
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     console.print(table)
     about = machine()
     console.print(f"medians (lowest – highest); {', '.join(f'{k} {v}' for k, v in about.items())}")
