@@ -32,7 +32,9 @@ def status(
 
     Amounts are decimal text in the account's currency, times seconds (real
     ones), sizes bytes. Of runs that have ended only the newest `runs` are told of;
-    `counts` says how many there are. Without `workers` their list is empty.
+    `counts` says how many there are. Without `workers` their list is empty. Links are one
+    direction each, those that carried something or were cut; their utilisation is the
+    share of the last seconds in which they were busy.
     """
     now = clock()
     shown, running = _runs(hub, now, runs)
@@ -117,6 +119,10 @@ def _links(hub: Hub) -> list[dict[str, Any]]:
             "bytes": link.bytes,
             "messages": link.messages,
             "cost": str(Decimal(link.cost).scaleb(-9)),
+            "latency": link.latency,
+            "bandwidth": link.bandwidth or None,
+            "cut": link.cut,
+            "utilisation": link.load,
         }
         for link in hub.biller.links.traffic()
     ]
