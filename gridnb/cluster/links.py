@@ -11,32 +11,20 @@ that costs something moves unpaid.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import mmap
 import os
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridnb.catalog import Catalog
 from gridnb.cluster.fluid import Active, Flow
+from gridnb.cluster.linkfile import SLOTS, LinkFile, Record
 
 __all__ = ["Egress", "LinkDown", "LinkTable", "Traffic", "Transfer"]
 
-# latency, bandwidth, price; epoch, at; served, load; bytes, messages, cost; last number, under way
-_LINK = struct.Struct("=ddqqqddqqqqq")
-_ACTIVE = struct.Struct("=qdqq")  # number, finish, size, pid
-_SITE = struct.Struct("=qqq")  # allowed, used, wanted (nano units)
-_EPOCH = struct.Struct("=q")
-_EPOCH_AT = 24
 _GIB = 2**30
-SLOTS = 120  # transfers that can be under way at once in one direction; more wait
 
 
 class LinkDown(OSError):
@@ -81,34 +69,22 @@ class Egress:
 
 @dataclass(slots=True)
 class Transfer:
-    """A transfer under way; `due` is when its last byte leaves the link (ns, monotonic)."""
+    """A transfer under way.
+
+    Attributes
+    ----------
+    moved
+        How many of its bytes are through, as far as was looked.
+    due
+        When its last byte leaves the link: nanoseconds of the table's clock.
+    """
 
     link: int
     number: int
     epoch: int
+    size: int
+    moved: int
     due: int
-
-
-@dataclass(slots=True)
-class _Record:
-    """A link's place in the table, read and written as a whole."""
-
-    latency: float
-    price: int
-    epoch: int
-    bytes: int
-    messages: int
-    cost: int
-    last: int
-    flow: Flow
-
-    def arrived(self, size: int, moved: int) -> int:
-        """Count what has arrived of a message of a size; returns what it costs."""
-        cost = _cost(self.price, moved)
-        self.bytes += moved
-        self.messages += moved == size
-        self.cost += cost
-        return cost
 
 
 class LinkTable:
@@ -116,17 +92,9 @@ class LinkTable:
 
     def __init__(self, path: str | Path, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
-        self._file = os.open(path, os.O_RDWR)
-        self._thread = threading.Lock()  # a file lock holds off other processes only
-        size = os.fstat(self._file).st_size
-        self._map = mmap.mmap(self._file, size)
-        length = int.from_bytes(self._map[:8], "little")
-        model: dict[str, Any] = json.loads(self._map[8 : 8 + length])
-        self.sites: list[str] = model["sites"]
+        self._file = LinkFile(path)
+        self.sites = self._file.sites
         self.site_index = {name: i for i, name in enumerate(self.sites)}
-        self._base = _rounded(8 + length)
-        self._stride = _LINK.size + SLOTS * _ACTIVE.size
-        self._site_base = self._base + len(self.sites) ** 2 * self._stride
 
     @classmethod
     def create(
@@ -134,21 +102,15 @@ class LinkTable:
     ) -> LinkTable:
         """Write the table of a catalog's links (mode 0600) and open it."""
         names = [site.name for site in catalog.sites]
-        model = json.dumps({"sites": names}).encode()
-        base, pairs = _rounded(8 + len(model)), len(names) ** 2
-        size = base + pairs * (_LINK.size + SLOTS * _ACTIVE.size) + len(names) * _SITE.size
-        fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write((len(model).to_bytes(8, "little") + model).ljust(base, b" "))
-            file.truncate(size)  # of what is not used yet nothing is kept on disk
+        LinkFile.create(path, names).close()
         table = cls(path, clock)
         now = clock()
         for i, a in enumerate(names):
             for j, b in enumerate(names):
                 link, price = catalog.link(a, b), int(catalog.egress(a, b) * 10**9)
                 flow = Flow(float(link.bandwidth or 0), now)
-                record = _Record(link.latency, price, 0, 0, 0, 0, 0, flow)
-                table._write(i * len(names) + j, record)
+                record = Record(link.latency, price, 0, 0, 0, 0, 0, flow)
+                table._file.write(i * len(names) + j, record)
         return table
 
     # transfers
@@ -169,11 +131,11 @@ class LinkTable:
                 return None
             link.last += 1
             if not link.flow.bandwidth:
-                link.arrived(size, size)
-                return Transfer(at, link.last, link.epoch, link.flow.at)
+                _arrived(link, size, size)
+                return Transfer(at, link.last, link.epoch, size, size, link.flow.at)
             link.flow.add(link.last, size, os.getpid())
             due = link.flow.at + int(link.flow.left(link.last) * 1e9)
-            return Transfer(at, link.last, link.epoch, due)
+            return Transfer(at, link.last, link.epoch, size, 0, due)
 
     def look(self, transfer: Transfer) -> float:
         """Return the seconds until a transfer is through if no other begins; 0.0 when it is.
@@ -186,8 +148,11 @@ class LinkTable:
         with self._changing(transfer.link) as link:
             self._check(transfer.link, link, transfer.epoch)
             left = link.flow.left(transfer.number)
-            if left:
-                transfer.due = link.flow.at + int(left * 1e9)
+            due = link.flow.at + int(left * 1e9)
+            # Who looks too late was through when it last seemed to be; not later than now.
+            transfer.due = due if left else min(transfer.due, due)
+            found = link.flow.find(transfer.number)
+            transfer.moved = link.flow.moved(found) if found else transfer.size
             return left
 
     def drop(self, transfer: Transfer) -> None:
@@ -197,14 +162,14 @@ class LinkTable:
             if found is not None and link.epoch == transfer.epoch:
                 self._lose(transfer.link, link, [found])
 
-    def _lose(self, at: int, link: _Record, lost: list[Active]) -> None:
+    def _lose(self, at: int, link: Record, lost: list[Active]) -> None:
         """Count what has arrived of transfers that go no further, and give back the rest."""
         for each in lost:
-            rest = _cost(link.price, each.size) - link.arrived(each.size, link.flow.moved(each))
+            rest = _cost(link.price, each.size) - _arrived(link, each.size, link.flow.moved(each))
             self._give_back(at // len(self.sites), rest)
             link.flow.active.remove(each)
 
-    def _check(self, at: int, link: _Record, epoch: int) -> None:
+    def _check(self, at: int, link: Record, epoch: int) -> None:
         if link.epoch != epoch or link.epoch % 2:
             src, dst = (self.sites[k] for k in divmod(at, len(self.sites)))
             raise LinkDown(f"the link between {src} and {dst} is cut")
@@ -213,16 +178,15 @@ class LinkTable:
 
     def epoch(self, src: str, dst: str) -> int:
         """Return a number that changes when the link is cut or restored; odd while it is cut."""
-        at = self._base + self._at(src, dst) * self._stride
-        return int(_EPOCH.unpack_from(self._map, at + _EPOCH_AT)[0])
+        return self._file.epoch(self._at(src, dst))
 
     def latency(self, src: str, dst: str) -> float:
         """Return a link's latency, in seconds."""
-        return self._read(self._at(src, dst)).latency
+        return self._file.read(self._at(src, dst)).latency
 
     def price(self, src: str, dst: str) -> int:
         """Return the price of an ordered link in nano units a GiB."""
-        return self._read(self._at(src, dst)).price
+        return self._file.read(self._at(src, dst)).price
 
     def change(
         self,
@@ -258,7 +222,7 @@ class LinkTable:
         for i in rows:
             for j in range(len(self.sites)):
                 at = i * len(self.sites) + j
-                record = self._read(at)
+                record = self._file.read(at)
                 if i != j and (every or record.last or record.epoch):
                     found.append(self._traffic(at))
         return found
@@ -286,106 +250,73 @@ class LinkTable:
 
     def allow(self, site: str, amount: int) -> None:
         """Raise the site's egress allowance by `amount` nano units that a hold pays for."""
-        with self._locked():
-            allowed, used, wanted = self._account(self.site_index[site])
-            self._set_account(self.site_index[site], allowed + amount, used, wanted)
+        with self._file.locked():
+            allowed, used, wanted = self._file.account(self.site_index[site])
+            self._file.set_account(self.site_index[site], allowed + amount, used, wanted)
 
     def revoke(self, site: str) -> None:
         """Take back what is left of the site's allowance; what is still under way is given up."""
         i = self.site_index[site]
         for j in range(len(self.sites)):
             at = i * len(self.sites) + j
-            if self._read(at).flow.active:
+            if self._file.read(at).flow.active:
                 with self._changing(at) as link:
                     self._lose(at, link, list(link.flow.active))
-        with self._locked():
-            _, used, _ = self._account(i)
-            self._set_account(i, used, used, 0)
+        with self._file.locked():
+            _, used, _ = self._file.account(i)
+            self._file.set_account(i, used, used, 0)
 
     def egress(self, site: str) -> Egress:
         """Return the site's egress account."""
-        return Egress(*self._account(self.site_index[site]))
+        return Egress(*self._file.account(self.site_index[site]))
 
     def _pay(self, site: str, cost: int) -> bool:
         i = self.site_index[site]
-        allowed, used, wanted = self._account(i)
+        allowed, used, wanted = self._file.account(i)
         if cost and used + cost > allowed:
-            self._set_account(i, allowed, used, max(wanted, used + cost))
+            self._file.set_account(i, allowed, used, max(wanted, used + cost))
             return False
-        self._set_account(i, allowed, used + cost, wanted)
+        self._file.set_account(i, allowed, used + cost, wanted)
         return True
 
     def _give_back(self, i: int, cost: int) -> None:
-        allowed, used, wanted = self._account(i)
-        self._set_account(i, allowed, used - cost, wanted)
+        allowed, used, wanted = self._file.account(i)
+        self._file.set_account(i, allowed, used - cost, wanted)
 
-    def _account(self, i: int) -> tuple[int, int, int]:
-        return _SITE.unpack_from(self._map, self._site_base + i * _SITE.size)
-
-    def _set_account(self, i: int, *amounts: int) -> None:
-        _SITE.pack_into(self._map, self._site_base + i * _SITE.size, *amounts)
-
-    # the file
+    # one link
 
     def _at(self, src: str, dst: str) -> int:
         return self.site_index[src] * len(self.sites) + self.site_index[dst]
 
     @contextmanager
-    def _changing(self, at: int) -> Iterator[_Record]:
+    def _changing(self, at: int) -> Iterator[Record]:
         """Give a link as it is now, and keep what becomes of it."""
-        with self._locked():
-            link = self._read(at)
+        with self._file.locked():
+            link = self._file.read(at)
             for each in link.flow.advance(self._clock()):
-                link.arrived(each.size, each.size)
+                _arrived(link, each.size, each.size)
             try:
                 yield link
             finally:
-                self._write(at, link)
-
-    def _read(self, at: int) -> _Record:
-        begin = self._base + at * self._stride
-        latency, bandwidth, price, epoch, now, served, load, *counts, last, n = _LINK.unpack_from(
-            self._map, begin
-        )
-        end = begin + _LINK.size
-        active = [
-            Active(*each)
-            for each in _ACTIVE.iter_unpack(self._map[end : end + n * _ACTIVE.size])
-        ]
-        flow = Flow(bandwidth, now, served, load, active)
-        return _Record(latency, price, epoch, *counts, last, flow)
-
-    def _write(self, at: int, link: _Record) -> None:
-        begin, flow = self._base + at * self._stride, link.flow
-        fields = (link.latency, flow.bandwidth, link.price, link.epoch, flow.at, flow.served)
-        counts = (flow.load, link.bytes, link.messages, link.cost, link.last, len(flow.active))
-        _LINK.pack_into(self._map, begin, *fields, *counts)
-        packed = b"".join(_ACTIVE.pack(a.number, a.finish, a.size, a.pid) for a in flow.active)
-        end = begin + _LINK.size
-        self._map[end : end + len(packed)] = packed
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._thread:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                self._file.write(at, link)
 
     def close(self) -> None:
         """Unmap the table."""
-        self._map.close()
-        os.close(self._file)
+        self._file.close()
+
+
+def _arrived(link: Record, size: int, moved: int) -> int:
+    """Count what has arrived of a message of a size; returns what it costs."""
+    cost = _cost(link.price, moved)
+    link.bytes += moved
+    link.messages += moved == size
+    link.cost += cost
+    return cost
 
 
 def _cost(price: int, size: int) -> int:
     """Return what bytes cost, in nano units, rounded up."""
     return -(-price * size // _GIB)
-
-
-def _rounded(size: int) -> int:
-    return -(-size // 8) * 8
 
 
 def _alive(pid: int) -> bool:

@@ -1,9 +1,9 @@
 """A comm backend, ``wan://``: TLS, over which simulated sites are as far apart as they say.
 
 Found by Dask through the entry point group ``distributed.comm.backends``. Each
-end says its site in the handshake. A message between two sites takes its share of their
-link (:class:`gridnb.cluster.links.LinkTable`) until it is through, and arrives one
-latency later; the next one may follow it meanwhile. When the link is cut, comms
+end says its site in the handshake. The bytes of a message between two sites pass their
+link (:class:`gridnb.cluster.links.LinkTable`) as fast as its share of it allows, and arrive
+one latency later; the next message may follow meanwhile. When the link is cut, comms
 over it end, and new ones fail. Within a site, and to the scheduler, it is plain TLS.
 """
 
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 from weakref import WeakKeyDictionary, WeakSet
 
 from distributed.comm.core import CommClosedError
@@ -27,6 +29,7 @@ from gridnb.cluster.private import (
     TLSListener,
     _add_frames_header,
     convert_stream_closed_error,
+    ensure_memoryview,
     to_frames,
 )
 
@@ -35,7 +38,7 @@ __all__ = ["WanBackend", "WanComm", "place"]
 logger = logging.getLogger("gridnb.wan")
 
 _ALLOWANCE_POLL = 0.05  # seconds between looks whether the egress allowance was raised
-_LOOK = 0.1  # seconds between looks at a transfer: others begin, links are cut
+_LOOK = 0.05  # seconds between looks at a transfer: bytes move, others begin, links are cut
 _CUT_POLL = 0.05  # seconds between looks whether links were cut
 
 
@@ -81,6 +84,31 @@ class _Way:
         """In seconds, as it is now."""
         return self.links.latency(self.src, self.dst)
 
+    @property
+    def problem(self) -> str:
+        """What there is to say when it is broken."""
+        return f"the link between {self.src} and {self.dst} is cut"
+
+
+class _Parts:
+    """The frames of a message, given out bit by bit; nothing is copied."""
+
+    def __init__(self, frames: Iterable[Any]) -> None:
+        self._frames = deque(view for f in frames if len(view := ensure_memoryview(f)))
+        self.sent = 0
+
+    def upto(self, end: int) -> list[memoryview]:
+        """Return what comes before byte `end` and was not given out yet."""
+        found = []
+        while self._frames and self.sent < end:
+            frame = self._frames.popleft()
+            if len(frame) > end - self.sent:
+                self._frames.appendleft(frame[end - self.sent :])
+                frame = frame[: end - self.sent]
+            found.append(frame)
+            self.sent += len(frame)
+        return found
+
 
 class WanComm(TLS):
     """A TLS connection that knows which sites it joins."""
@@ -89,7 +117,8 @@ class WanComm(TLS):
         super().__init__(*args, **kwargs)
         self._met = False
         self._way: _Way | None = None
-        self._arriving: deque[list[Any]] = deque()
+        self._turn = asyncio.Lock()
+        self._arriving: deque[list[memoryview]] = deque()
         self._last_due = 0.0
 
     def handshake_info(self) -> dict[str, Any]:
@@ -110,7 +139,7 @@ class WanComm(TLS):
             return
         await asyncio.sleep(2 * way.latency)  # TCP's own handshake goes there and back
         if way.broken:
-            self._end(f"the link between {way.src} and {way.dst} is cut")
+            self._end(way.problem)
         self._way = way
         _Watch.of_loop().add(self)
 
@@ -140,35 +169,41 @@ class WanComm(TLS):
             frame_split_size=self.max_shard_size,
         )
         frames, _, total = _add_frames_header(frames)
-        through = await self._carry(self._way, total)
-        self._arrive_at(through + self._way.latency, frames)
+        async with self._turn:  # bytes of one message do not get between those of another
+            await self._carry(self._way, _Parts(frames), total)
         return int(total)
 
-    async def _carry(self, way: _Way, size: int) -> float:
-        """Wait until a message is through the link; returns when that was, in the loop's time."""
+    async def _carry(self, way: _Way, parts: _Parts, size: int) -> None:
+        """Send what is through the link, until all is; each byte arrives a latency later."""
         try:
-            while (transfer := way.links.begin(way.src, way.dst, size)) is None:
-                await self._pause(_ALLOWANCE_POLL)
+            transfer = way.links.begin(way.src, way.dst, size)
+            while transfer is None:
+                await self._pause(way, _ALLOWANCE_POLL)
+                transfer = way.links.begin(way.src, way.dst, size)
             try:
                 while left := way.links.look(transfer):
-                    await self._pause(min(left, _LOOK))
+                    if transfer.moved > parts.sent:
+                        self._arrive_at(time.monotonic() + way.latency, parts.upto(transfer.moved))
+                    await self._pause(way, min(left, _LOOK))
             except BaseException:
                 way.links.drop(transfer)
+                if parts.sent:
+                    self.abort()  # the peer has a part of a message and will not get the rest
                 raise
-        except LinkDown as error:
-            self._end(str(error))
-        return transfer.due / 1e9
+        except LinkDown:
+            self._end(way.problem)
+        self._arrive_at(transfer.due / 1e9 + way.latency, parts.upto(size))
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, way: _Way, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self.stream is None:
-            raise CommClosedError(f"in {self}: closed while a message was under way")
+            self._end(way.problem if way.broken else "closed while a message was under way")
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str) -> NoReturn:
         self.abort()
         raise CommClosedError(f"in {self}: {why}")
 
-    def _arrive_at(self, due: float, frames: list[Any]) -> None:
+    def _arrive_at(self, due: float, frames: list[memoryview]) -> None:
         self._last_due = max(self._last_due, due)  # never before what was sent earlier
         self._arriving.append(frames)
         asyncio.get_running_loop().call_at(self._last_due, self._arrive)
@@ -181,8 +216,7 @@ class WanComm(TLS):
             return
         try:
             for frame in frames:
-                if len(frame):
-                    self.stream.write(frame)
+                self.stream.write(frame)
         except StreamClosedError as error:
             self._lost(error)
 
@@ -195,10 +229,10 @@ class WanComm(TLS):
         except CommClosedError as told:
             logger.debug("a message did not arrive: %s", told)
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # type: ignore[override] # Dask only awaits it
         """Close the comm when what is under way has arrived."""
         loop = asyncio.get_running_loop()
-        while self._arriving and self.stream is not None:
+        while self._arriving and self.stream is not None:  # noqa: ASYNC110 - it is known when
             await asyncio.sleep(max(self._last_due - loop.time(), 0.001))
         await super().close()
 
@@ -211,7 +245,7 @@ class WanComm(TLS):
 class _Watch:
     """Ends the comms of an event loop whose link is cut."""
 
-    _all: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+    _all: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch]] = WeakKeyDictionary()
 
     def __init__(self) -> None:
         self._comms: WeakSet[WanComm] = WeakSet()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridnb.catalog import Catalog
-from gridnb.cluster.links import SLOTS, LinkDown, LinkTable, Transfer
+from gridnb.cluster.linkfile import SLOTS
+from gridnb.cluster.links import LinkDown, LinkTable, Transfer
 
 MB = 10**6
 
