@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gridnb.hub.hub import Hub, Run
     from gridnb.hub.slots import Slot
 
-__all__ = ["RUNS", "status"]
+__all__ = ["RUNS", "links", "status"]
 
 
 #: How many runs that have ended are told of, unless more are asked for.
@@ -54,7 +54,7 @@ def status(
         "leases": [lease.describe(now) for lease in hub.leases.values()],
         "runs": shown,
         "counts": {"runs_total": len(hub.runs), "runs_running": running},
-        "links": _links(hub),
+        "links": links(hub),
     }
 
 
@@ -109,7 +109,11 @@ def _run(run: Run, now: float) -> dict[str, Any]:
     }
 
 
-def _links(hub: Hub) -> list[dict[str, Any]]:
+def links(hub: Hub, *, every: bool = False) -> list[dict[str, Any]]:
+    """Describe the directions of links that carried something or were cut, or all of them.
+
+    Only those between simulated sites are modelled.
+    """
     if hub.biller.links is None:
         return []
     return [
@@ -124,5 +128,6 @@ def _links(hub: Hub) -> list[dict[str, Any]]:
             "cut": link.cut,
             "utilisation": link.load,
         }
-        for link in hub.biller.links.traffic()
+        for link in hub.biller.links.traffic(every=every)
+        if not every or all(hub.catalog.site(s).simulated for s in (link.src, link.dst))
     ]
