@@ -107,7 +107,8 @@ def table(status: dict[str, Any]) -> str:
     corner = f'<th style="{_HEAD}"></th>'
     return html.block(
         f'{html.muted(caption)}<div style="overflow-x:auto"><table class="gridnb-traffic" '
-        'style="border-collapse:separate;font-size:inherit;border-spacing:2px;border:0;margin:2px 0 8px">'
+        'style="border-collapse:separate;font-size:inherit;border-spacing:2px;border:0;'
+        'margin:2px 0 8px">'
         f"<tr>{corner}{head}</tr>{''.join(rows)}</table></div>"
     )
 
