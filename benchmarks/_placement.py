@@ -5,12 +5,14 @@ Only where that can be said: lines, of which each block needs its neighbours' ed
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
+from functools import cache
 
 __all__ = ["line", "plane"]
 
-_TRIES, _SWEEPS = 3, 60
+_TRIES, _STEPS = 6, 150_000
 
 
 def line(sites: int, edge: int) -> int:
@@ -22,22 +24,17 @@ def line(sites: int, edge: int) -> int:
     return (sites - 1) * 2 * edge
 
 
+@cache
 def plane(size: int, sites: int, *, side: int, corner: int) -> int:
     """`size` × `size` blocks that give edges to all eight neighbours.
 
-    What is best here is searched for: from strips along rows and along columns, and from
-    random beginnings, blocks at borders change sites pairwise as long as that saves bytes.
-    So the figure can be reached, and hardly anything less can.
+    What is best here is searched for, by simulated annealing: blocks of two sites change
+    places, from strips and from random beginnings. So the figure can be reached, and
+    hardly anything less can.
     """
     near = _neighbours(size, side, corner)
-    rows = [n * sites // size**2 for n in range(size**2)]
-    columns = [rows[n % size * size + n // size] for n in range(size**2)]
-    found = [_improved(each, near) for each in (rows, columns)]
-    for seed in range(_TRIES):
-        mixed = list(rows)
-        random.Random(seed).shuffle(mixed)
-        found.append(_improved(mixed, near))
-    return min(found)
+    strips = [n * sites // size**2 for n in range(size**2)]
+    return min(_annealed(strips, near, seed) for seed in range(_TRIES))
 
 
 Near = Sequence[dict[int, int]]
@@ -53,21 +50,26 @@ def _neighbours(size: int, side: int, corner: int) -> Near:
     return found
 
 
-def _improved(place: Sequence[int], near: Near) -> int:
-    """Swap blocks of two sites while that saves bytes; returns what crosses then, both ways."""
-    at = list(place)
-    for _ in range(_SWEEPS):
-        best, swap = 0, None
-        border = [n for n in range(len(at)) if any(at[m] != at[n] for m in near[n])]
-        for i, n in enumerate(border):
-            for m in border[i + 1 :]:
-                gain = _gain(at, near, n, m) if at[n] != at[m] else 0
-                if gain > best:
-                    best, swap = gain, (n, m)
-        if swap is None:
-            break
-        n, m = swap
-        at[n], at[m] = at[m], at[n]
+def _annealed(place: Sequence[int], near: Near, seed: int) -> int:
+    """Change places as long as that saves bytes, at first also where it costs some."""
+    at, chance = list(place), random.Random(seed)
+    if seed:
+        chance.shuffle(at)
+    now = best = _crossing(at, near)
+    heat = max(max(some.values()) for some in near)
+    for step in range(_STEPS):
+        n, m = chance.randrange(len(at)), chance.randrange(len(at))
+        if at[n] == at[m]:
+            continue
+        gain = 2 * _gain(at, near, n, m)
+        if gain >= 0 or chance.random() < math.exp(gain / (heat * (1 - step / _STEPS))):
+            at[n], at[m] = at[m], at[n]
+            now -= gain
+            best = min(best, now)
+    return best
+
+
+def _crossing(at: Sequence[int], near: Near) -> int:
     return sum(size for n, some in enumerate(near) for m, size in some.items() if at[n] != at[m])
 
 
