@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -59,11 +60,18 @@ def row(
         gridnb=ours,
         peer=theirs,
         peer_name=peer_name,
-        ratio=ours / theirs,
+        ratio=_ratio(ours, theirs),
         repeats=len(gridnb),
         gridnb_all=tuple(gridnb),
         peer_all=tuple(peer),
     )
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    """Return ours / theirs; nothing beside nothing is the same."""
+    if theirs:
+        return ours / theirs
+    return math.inf if ours else 1.0
 
 
 def in_turn(repeats: int, *measures: Callable[[], T]) -> tuple[list[T], ...]:
@@ -112,7 +120,9 @@ def as_json(name: str, rows: Sequence[Row]) -> str:
 
 
 def _short(value: object) -> object:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.4g}") if math.isfinite(value) else None  # JSON has no infinity
 
 
 def show(name: str, title: str, rows: Sequence[Row]) -> None:

@@ -28,9 +28,11 @@ from gridnb.units import Money, parse_money
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
     from gridnb.hub.client import GridClient, GridCluster
     from gridnb.jobs.job import Job
+    from gridnb.links import Links
     from gridnb.seats import Seats
     from gridnb.widgets.panel import Panel
 
@@ -447,6 +449,27 @@ class Grid:
             self.status(bill=True)
         with Ledger(settings().ledger) as ledger:
             return bill(ledger.charges(grid=self.id))
+
+    # links between sites
+
+    @property
+    def links(self) -> Links:
+        """The modelled links (:class:`gridnb.links.Link`), like ``grid.links["alpha", "beta"]``."""
+        from gridnb.links import Links
+
+        return Links(self.cluster.call, self.catalog, self.currency)
+
+    def traffic(self) -> Figure:
+        """Return a plotly figure of the bytes that went from site to site, and their cost.
+
+        Raises
+        ------
+        HubError
+            If plotly is not installed.
+        """
+        from gridnb.widgets.traffic import figure
+
+        return figure(self.status())
 
     def panel(self) -> Panel:
         """Return a live panel: meter, request form, sites, leases, runs and bill."""

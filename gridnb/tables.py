@@ -35,6 +35,7 @@ __all__ = [
 NOTHING = "–"
 _BAR = 24
 _WIDE = 100
+_LINKS = 8  # how many that carried most are shown
 
 
 def table(*columns: str, title: str = "") -> Table:
@@ -132,7 +133,7 @@ def _egress(catalog: Catalog, source: str, target: str) -> str:
 
 
 def status_view(status: Mapping[str, Any], *, runs: int = 6) -> Group:
-    """Draw a grid's status: budget, sites, leases, and its last runs."""
+    """Draw a grid's status: budget, sites, leases, its last runs, and its traffic."""
     from rich.console import Group
     from rich.text import Text
 
@@ -145,6 +146,7 @@ def status_view(status: Mapping[str, Any], *, runs: int = 6) -> Group:
     parts.append(_sites(status, currency))
     parts += _leases(status, currency)
     parts += _runs(status, currency, runs)
+    parts += _traffic(status, currency)
     return Group(*parts)
 
 
@@ -241,6 +243,21 @@ def _runs(status: Mapping[str, Any], currency: str, last: int) -> list[Renderabl
     if len(status["runs"]) > last:
         made.caption = f"the last {last} of {len(status['runs'])} runs"
         made.caption_justify = "left"
+    return [Text(), made]
+
+
+def _traffic(status: Mapping[str, Any], currency: str) -> list[RenderableType]:
+    from rich.text import Text
+
+    rows = sorted(status["links"], key=lambda link: (not link["cut"], -link["bytes"]))[:_LINKS]
+    rows = [link for link in rows if link["bytes"] or link["cut"]]
+    if not rows:
+        return []
+    made = table("traffic", ">bytes", f">{currency}", ">busy")
+    costs = amounts(link["cost"] for link in rows)
+    for link, cost in zip(rows, costs, strict=True):
+        busy = "cut" if link["cut"] else f"{link['utilisation']:.0%}"
+        made.add_row(f"{link['src']} → {link['dst']}", format_bytes(link["bytes"]), cost, busy)
     return [Text(), made]
 
 

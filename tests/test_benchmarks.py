@@ -42,6 +42,20 @@ def test_json_is_one_object_with_the_keys_of_the_contract():
     assert set(found["rows"][0]) == KEYS
 
 
+@pytest.mark.parametrize(("ours", "theirs", "ratio"), [(0, 0, 1.0), (1, 0, None), (1, 2, 0.5)])
+def test_what_has_nothing_beside_it_is_still_json(ours, theirs, ratio):
+    row = harness.row("a case", "between sites", "MB", [float(ours)], [float(theirs)], "another")
+    assert json.loads(harness.as_json("locality", [row]))["rows"][0]["ratio"] == ratio
+
+
+def test_the_best_placements_are_those_that_can_be_counted():
+    from benchmarks import _placement
+
+    assert _placement.line(3, 10) == 40
+    # 4 × 4 blocks on two sites: a straight cut has 4 sides and 6 corners, each way
+    assert _placement.plane(4, 2, side=100, corner=1) == 2 * (4 * 100 + 6)
+
+
 def test_without_a_name_it_lists(capsys):
     assert command.main([]) == 0
     lines = capsys.readouterr().out.splitlines()

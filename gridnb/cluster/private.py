@@ -18,6 +18,7 @@ from distributed.comm.utils import to_frames
 from distributed.deploy.cluster import Cluster
 from distributed.scheduler import Scheduler, TaskState, WorkerState
 from distributed.threadpoolexecutor import ThreadPoolExecutor
+from distributed.utils import ensure_memoryview
 from distributed.worker import DEFAULT_EXTENSIONS, Worker
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "WorkerState",
     "_add_frames_header",
     "convert_stream_closed_error",
+    "ensure_memoryview",
     "to_frames",
 ]

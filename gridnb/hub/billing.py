@@ -204,9 +204,9 @@ class Biller:
 
     def _egress_lines(self, site: str, purse: Purse) -> list[ChargeLine]:
         lines: list[ChargeLine] = []
-        for link in self.links.traffic() if self.links else []:
+        for link in self.links.traffic(site) if self.links else []:
             more = link.cost - self._traffic.get((link.src, link.dst), 0)
-            if link.src != site or not more:
+            if not more:
                 continue
             self._traffic[link.src, link.dst] = link.cost
             for hold, part in purse.draw(more * _NANO):

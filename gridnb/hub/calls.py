@@ -19,7 +19,7 @@ from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
 from gridnb.hub.seats import Seats
 from gridnb.hub.slots import Slot
-from gridnb.hub.status import RUNS, status
+from gridnb.hub.status import RUNS, links, status
 from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
 from gridnb.units import Money
@@ -66,7 +66,7 @@ class Calls:
         self.stop = stop
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
                  "run_info", "close", "wait", "dashboard", "scale_down", "series",
-                 "consent")  # fmt: skip
+                 "consent", "link", "links")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
@@ -328,6 +328,27 @@ class Calls:
         if found.state != "running":
             raise HubError(f"run {run} is over; there is nothing to cancel")
         raise HubError(f"run {run} belongs to a kernel; interrupt it there")
+
+    # modelled links
+
+    async def links(self) -> dict[str, Any]:
+        """Return every direction of every modelled link."""
+        return {"links": links(self.hub, every=True)}
+
+    async def link(
+        self,
+        between: list[str],
+        cut: bool | None = None,
+        bandwidth: float | None = None,
+        latency: float | None = None,
+    ) -> dict[str, Any]:
+        """Cut, restore or set a link, in both directions; it says what it was told to."""
+        table = self.hub.biller.links
+        if table is None or not all(self.hub.catalog.site(name).simulated for name in between):
+            raise HubError(f"there is no modelled link between {' and '.join(between)}")
+        for src, dst in (between, reversed(between)):
+            table.change(src, dst, cut=cut, bandwidth=bandwidth, latency=latency)
+        return {}
 
     # the hub itself
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gridnb.cluster.links import LinkTable
-from gridnb.errors import BudgetError
+from gridnb.cluster.links import LinkDown, LinkTable
+from gridnb.errors import BudgetError, CellError
 from gridnb.units import format_bytes
 
 __all__ = ["Carrier"]
 
 _PATIENCE = 15.0  # seconds in which money for the egress has to be set aside
-_POLL = 0.05
+_POLL = 0.05  # seconds between looks at money, and at what else the link carries
 
 
 class Carrier:
@@ -31,19 +31,36 @@ class Carrier:
         ------
         BudgetError
             If the budget does not pay for the bytes that leave the site.
+        CellError
+            If the link is cut.
         """
         if source == target or not self._table.exists():
             return
         links = LinkTable(self._table)
         try:
-            until = time.monotonic() + _PATIENCE
-            while (seconds := links.reserve(source, target, nbytes)) is None:
-                if time.monotonic() > until:
-                    raise BudgetError(
-                        f"the budget does not pay for {format_bytes(nbytes)} to leave {source} for "
-                        f"{target}; raise it with `%grid budget`"
-                    )
-                time.sleep(_POLL)
+            _carry(links, source, target, nbytes)
+        except LinkDown as error:
+            raise CellError(
+                f"{error}, and {format_bytes(nbytes)} had to go over it; try again when "
+                f"`grid.links[{source!r}, {target!r}].restore()` has been called"
+            ) from None
         finally:
             links.close()
-        time.sleep(seconds)
+
+
+def _carry(links: LinkTable, source: str, target: str, nbytes: int) -> None:
+    until = time.monotonic() + _PATIENCE
+    while (transfer := links.begin(source, target, nbytes)) is None:
+        if time.monotonic() > until:
+            raise BudgetError(
+                f"the budget does not pay for {format_bytes(nbytes)} to leave {source} for "
+                f"{target}; raise it with `%grid budget`"
+            )
+        time.sleep(_POLL)
+    try:
+        while left := links.look(transfer):
+            time.sleep(min(left, _POLL))
+    except BaseException:  # it is interrupted, or the link is cut
+        links.drop(transfer)
+        raise
+    time.sleep(links.latency(source, target))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gridnb.hub.hub import Hub, Run
     from gridnb.hub.slots import Slot
 
-__all__ = ["RUNS", "status"]
+__all__ = ["RUNS", "links", "status"]
 
 
 #: How many runs that have ended are told of, unless more are asked for.
@@ -32,7 +32,9 @@ def status(
 
     Amounts are decimal text in the account's currency, times seconds (real
     ones), sizes bytes. Of runs that have ended only the newest `runs` are told of;
-    `counts` says how many there are. Without `workers` their list is empty.
+    `counts` says how many there are. Without `workers` their list is empty. Links are one
+    direction each, those that carried something or were cut; their utilisation is the
+    share of the last seconds in which they were busy.
     """
     now = clock()
     shown, running = _runs(hub, now, runs)
@@ -52,7 +54,7 @@ def status(
         "leases": [lease.describe(now) for lease in hub.leases.values()],
         "runs": shown,
         "counts": {"runs_total": len(hub.runs), "runs_running": running},
-        "links": _links(hub),
+        "links": links(hub),
     }
 
 
@@ -107,7 +109,11 @@ def _run(run: Run, now: float) -> dict[str, Any]:
     }
 
 
-def _links(hub: Hub) -> list[dict[str, Any]]:
+def links(hub: Hub, *, every: bool = False) -> list[dict[str, Any]]:
+    """Describe the directions of links that carried something or were cut, or all of them.
+
+    Only those between simulated sites are modelled.
+    """
     if hub.biller.links is None:
         return []
     return [
@@ -117,6 +123,11 @@ def _links(hub: Hub) -> list[dict[str, Any]]:
             "bytes": link.bytes,
             "messages": link.messages,
             "cost": str(Decimal(link.cost).scaleb(-9)),
+            "latency": link.latency,
+            "bandwidth": link.bandwidth or None,
+            "cut": link.cut,
+            "utilisation": link.load,
         }
-        for link in hub.biller.links.traffic()
+        for link in hub.biller.links.traffic(every=every)
+        if not every or all(hub.catalog.site(s).simulated for s in (link.src, link.dst))
     ]

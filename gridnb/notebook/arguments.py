@@ -107,7 +107,7 @@ _KEYS = (
     "workers",
 )
 _NUMBER = re.compile(r"[0-9][0-9_,.]*")
-_UNIT = re.compile(r"[A-Za-z]{1,7}")
+_UNIT = re.compile(r"[A-Za-z]{1,7}(/s)?")
 
 
 def with_options(*groups: Iterable[argument]) -> Callable[[F], F]:

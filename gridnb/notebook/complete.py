@@ -41,6 +41,7 @@ _WORDS: dict[str, Values] = {
     "scale": values.scaled,
     "budget": lambda session, typed: ["reset"],
     "release": values.leases,
+    "links": values.simulated,
     "attach": values.jobs,
     "cancel": values.running_jobs,
 }

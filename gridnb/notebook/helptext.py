@@ -34,7 +34,7 @@ CELL_EXAMPLES = (
 _COMMAND_GROUPS = (
     ("Begin and end", "connect close"),
     ("Buy", "sites quote request scale release"),
-    ("Watch", "status meter panel"),
+    ("Watch", "status meter panel links"),
     ("Pay", "budget bill"),
     ("Jobs", "jobs attach cancel"),
 )
@@ -47,6 +47,12 @@ EXAMPLES: dict[str, Sequence[str]] = {
     "bill": ("%grid bill", "%grid bill --by owner,site"),
     "budget": ("%grid budget", "%grid budget 8 GD", "%grid budget reset"),
     "release": ("%grid release", "%grid release l1"),
+    "links": (
+        "%grid links",
+        "%grid links alpha beta --cut",
+        "%grid links alpha beta --restore",
+        "%grid links alpha beta --bandwidth 5 MB/s --latency 80 ms",
+    ),
     "attach": ("%grid attach 3f2a-7",),
     "cancel": ("%grid cancel 3f2a-7",),
 }

@@ -70,6 +70,15 @@ COMMANDS = {
             argument("run", help="its id or the end of it, as `%%grid jobs` lists it"),
         ),
         _command("meter", "spent, held, left, and how long it lasts"),
+        _command(
+            "links",
+            "what lies between simulated sites and what goes over it; cut, restore or set a link",
+            argument("sites", nargs="*", help="the two ends of one link, like alpha beta"),
+            argument("--cut", action="store_true", help="break it; transfers over it fail"),
+            argument("--restore", action="store_true", help="undo --cut"),
+            argument("--bandwidth", metavar="RATE", help="set it, like 5 MB/s"),
+            argument("--latency", metavar="TIME", help="set it, like 80 ms"),
+        ),
         _command("panel", "a live panel: meter, request form, sites, leases, runs and bill"),
         _command(
             "bill",
@@ -207,6 +216,21 @@ class Lines:
 
         return tables.meter(self._session.answering().status(bill=True))
 
+    def _links(self, given: argparse.Namespace) -> Any:
+        grid = self._session.answering()
+        if not given.sites:
+            return _all_links(grid, given)
+        link = grid.links[tuple(given.sites)]
+        if given.cut and given.restore:
+            raise RequestError("links: --cut and --restore undo each other; give one of them")
+        if given.bandwidth is not None or given.latency is not None:
+            link.set(bandwidth=given.bandwidth, latency=given.latency)
+        if given.cut:
+            link.cut()
+        if given.restore:
+            link.restore()
+        return link
+
     def _panel(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets.panel import Panel
 
@@ -270,6 +294,12 @@ class Lines:
             )
         self._session.close()
         self._say(f"grid {name} has ended; nothing of it runs or costs any more")
+
+
+def _all_links(grid: Any, given: argparse.Namespace) -> Any:
+    if given.cut or given.restore or given.bandwidth or given.latency:
+        raise RequestError("links: name the two sites of the link, like `%grid links alpha beta …`")
+    return grid.links
 
 
 def _leased(lease: Lease) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "regions",
     "running_jobs",
     "scaled",
+    "simulated",
     "sites",
     "variables",
 ]
@@ -49,6 +50,12 @@ def sites(session: Session, typed: str) -> list[str]:
     """Names of the catalog's sites."""
     catalog = _catalog(session)
     return list(catalog.names) if catalog else []
+
+
+def simulated(session: Session, typed: str) -> list[str]:
+    """Names of the sites between which links are modelled."""
+    catalog = _catalog(session)
+    return [site.name for site in catalog.sites if site.simulated] if catalog else []
 
 
 def scaled(session: Session, typed: str) -> list[str]:

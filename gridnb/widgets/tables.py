@@ -25,6 +25,7 @@ __all__ = [
     "ends",
     "hour",
     "jobs",
+    "links",
     "meter",
     "quote",
     "rate",
@@ -258,11 +259,41 @@ def _links(state: dict[str, Any]) -> Part:
             f"{link['src']} → {link['dst']}",
             format_bytes(link["bytes"]),
             _cost(link["cost"], currency),
+            _busy(link),
         )
-        for link in sorted(state["links"], key=lambda each: -each["bytes"])[:8]
-        if link["bytes"]
+        for link in sorted(state["links"], key=lambda each: (not each["cut"], -each["bytes"]))[:8]
+        if link["bytes"] or link["cut"]
     ]
-    return _part("traffic|bytes|cost", rows, "bytes|cost")
+    return _part("traffic|bytes|cost|busy", rows, "bytes|cost|busy")
+
+
+def _busy(link: dict[str, Any]) -> str:
+    return "cut" if link["cut"] else f"{link['utilisation']:.0%}"
+
+
+def links(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> View:
+    """Show links, a row for both directions of each, and what went over them."""
+    ways = {(each["src"], each["dst"]): each for each in rows}
+    pairs = {tuple(sorted(pair)): pair for pair in reversed(ways)}  # as the catalog has them
+    shown = [_link(ways[a, b], ways[b, a], grid["currency"]) for a, b in reversed(pairs.values())]
+    numbers = "latency|bandwidth|there|back|cost|busy"
+    head = f"between|{numbers}"
+    carried = sum(each["bytes"] for each in rows)
+    after = [f"{format_bytes(carried)} between sites"] if rows else ["no sites are simulated"]
+    return View("Links", after, [_part(head, shown, numbers)], tags(grid), data=list(rows))
+
+
+def _link(there: dict[str, Any], back: dict[str, Any], currency: str) -> tuple[str, ...]:
+    bandwidth = there["bandwidth"]
+    return (
+        f"{there['src']} – {there['dst']}",
+        format_seconds(there["latency"]),
+        "unlimited" if bandwidth is None else f"{bandwidth / 1e6:g} MB/s",
+        format_bytes(there["bytes"]),
+        format_bytes(back["bytes"]),
+        _cost(str(Decimal(there["cost"]) + Decimal(back["cost"])), currency),
+        _busy(max(there, back, key=lambda each: each["utilisation"])),
+    )
 
 
 def ends(lease: dict[str, Any]) -> str:

@@ -49,6 +49,8 @@ CELL = GridMagics.cell.parser
         ("%grid release l", ["l1"]),
         ("%grid bill --by owner,si", ["site"]),
         ("%grid budget re", ["reset"]),
+        ("%grid links alpha be", ["beta"]),
+        ("%grid links alpha beta --re", ["--restore"]),
         ("%grid quote --cores ", ["1", "2", "4", "8"]),
         ("%%grid --retries ", ["1", "2", "3"]),
         ("%%grid --replicas ", ["2", "3"]),

@@ -32,6 +32,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
         ("%%grid --into 5x\n1", "--into: '5x' is no name"),
         ("%%grid --into\n1", "--into needs a value; write --into NAME"),
         ("%grid scale", "missing: numbers"),
+        ("%grid links alpha bta --cut", "did you mean 'beta'?"),
+        ("%grid links alpha --cut", "are not two sites"),
+        ("%grid links --cut", "name the two sites of the link"),
+        ("%grid links alpha beta --bandwidth fast", "'fast' is not a bandwidth"),
         ("%%grid 'a\n1", "close the quote"),
     ],
 )
@@ -52,6 +56,10 @@ def test_bad_input_is_one_line(grid, code, text):
         ("%grid bill", ["site", "overhead", "total", "no run"]),
         ("%grid bill --by owner,site", ["owner", "Nordlicht Compute"]),
         ("%grid budget", ["cap", "50.00 GD", "left"]),
+        ("%grid links", ["alpha – beta", "12 ms", "60 MB/s", "busy"]),
+        ("%grid links alpha zeta --bandwidth 7 MB/s --latency 80 ms", ["80 ms", "7 MB/s"]),
+        ("%grid links zeta alpha --cut", ["alpha – zeta", "cut"]),
+        ("%grid status", ["traffic", "zeta → alpha", "cut"]),
     ],
 )
 def test_tables_have_html_and_text(grid, code, texts):

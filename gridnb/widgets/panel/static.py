@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from gridnb.widgets import html, tables
+from gridnb.widgets import html, tables, traffic
 from gridnb.widgets.panel import pieces
 from gridnb.widgets.panel.amounts import amount, lasts, rate_of, short_time, unit
 from gridnb.widgets.panel.model import Snapshot
@@ -25,6 +25,7 @@ def static_html(snapshot: Snapshot, note: str = "") -> str:
         pieces.meter(snapshot),
         pieces.heading("sites"),
         pieces.sites(snapshot),
+        traffic.table(status),
     ]
     if leases:
         parts += [pieces.heading("leases"), *(pieces.lease_row(each, status) for each in leases)]

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from gridnb.units import Money
-from gridnb.widgets import controls, tables
+from gridnb.widgets import controls, tables, traffic
 from gridnb.widgets.live import Button
 from gridnb.widgets.panel import pieces
 from gridnb.widgets.panel.budget import Budget
@@ -47,7 +47,7 @@ class PanelView:
         self._chart = ipywidgets.VBox([self._no_figure])
         self._budget = Budget(grid.currency, self._then(set_budget), self._tasks)
         self._form = Form(grid.catalog, grid.quote, self._then(lease), grid.consent, self._tasks)
-        self._sites = ipywidgets.HTML()
+        self._sites, self._traffic = ipywidgets.HTML(), ipywidgets.HTML()
         self._leases = Rows("Release", "releasing…", self._then(self._release), self._tasks)
         self._runs = Rows("Cancel", "cancelling…", self._then(self._cancel), self._tasks, RUNS)
         self._ended = ipywidgets.HTML()
@@ -69,7 +69,7 @@ class PanelView:
                 ipywidgets.HBox([self._head, self._close]),
                 self._problem,
                 ipywidgets.HBox([left, right], layout=_WRAP),
-                _titled("sites", self._sites),
+                _titled("sites", self._sites, self._traffic),
                 _titled("leases", self._leases.widget),
                 _titled("runs", self._hint, self._runs.widget, self._ended),
                 _titled("bill", self._bill.widget),
@@ -94,6 +94,7 @@ class PanelView:
         if self._figure.show(snapshot.series) and self._chart.children[0] is self._no_figure:
             self._chart.children = (self._figure.widget,)
         self._sites.value = pieces.sites(snapshot)
+        self._traffic.value = traffic.table(status)
         self._leases.show(_leases(status), "no leases")
         self._runs.show(_runs(status, deaf=controls.widgets() and not live), "nothing runs")
         self._ended.value = pieces.runs_ended(snapshot, RUNS)
