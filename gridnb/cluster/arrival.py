@@ -8,11 +8,12 @@ sites save.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from gridnb.cluster.naming import SITES, site_names
 from gridnb.cluster.planning import Plan, Work, plan
 from gridnb.cluster.private import P2PBarrierTask, TaskState
 from gridnb.cluster.sites import Site
@@ -20,26 +21,10 @@ from gridnb.cluster.sites import Site
 if TYPE_CHECKING:
     from gridnb.cluster.placement import SiteScheduler
 
-__all__ = ["SITES", "Arrivals", "site_names"]
+__all__ = ["Arrivals"]
 
-#: The annotation that names the sites where a task may run.
-SITES = "sites"
 #: The share of its time that a graph may spend on moving before fewer sites are thought about.
 MUCH = 0.1
-
-
-def site_names(value: Any) -> frozenset[str]:
-    """Read the value of a ``sites`` annotation: a name, or several.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, Collection) or not all(isinstance(n, str) and n for n in names):
-        raise TypeError(f"sites are given by name, like ['alpha', 'beta'], not as {value!r}")
-    return frozenset(names)
 
 
 class Arrivals(SchedulerPlugin):
@@ -254,9 +239,8 @@ class _Graph:
     ) -> dict[str, list[tuple[tuple[int, ...], int]]]:
         blocks: dict[str, list[tuple[tuple[int, ...], int]]] = defaultdict(list)
         for i in roots:
-            key = self.tasks[i].key
-            if isinstance(key, tuple) and all(type(part) is int for part in key[1:]):
-                blocks[self.tasks[i].group.name].append((key[1:], i))
+            if (index := _block(self.tasks[i].key)) is not None:
+                blocks[self.tasks[i].group.name].append((index, i))
         return {name: block for name, block in blocks.items() if len(block) >= sites}
 
     # what a plan costs
@@ -296,7 +280,12 @@ def _priority(ts: TaskState) -> Any:
 
 def _by_index(ts: TaskState) -> tuple[Any, ...]:
     """Order outputs by their block, where their keys say it."""
-    key = ts.key
-    if isinstance(key, tuple) and all(type(part) is int for part in key[1:]):
-        return (0, key[1:])
-    return (1, ts.priority)
+    index = _block(ts.key)
+    return (1, ts.priority) if index is None else (0, index)
+
+
+def _block(key: Any) -> tuple[int, ...] | None:
+    """Return the index of a block, if a key holds one."""
+    if isinstance(key, tuple) and len(key) > 1 and all(type(part) is int for part in key[1:]):
+        return key[1:]
+    return None

@@ -1,4 +1,4 @@
-"""A Dask scheduler that knows which of its workers are near each other.
+"""Where tasks go that may begin anywhere, and where they wait.
 
 When a graph arrives its root tasks are given sites (:mod:`gridnb.cluster.arrival`).
 A root that finds no free worker at its site waits in the queue of that site;
@@ -11,8 +11,6 @@ overridden here must also be put in the table.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 import dask
@@ -20,12 +18,12 @@ from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from gridnb.cluster.arrival import Arrivals
-from gridnb.cluster.fetching import Fetches
+from gridnb.cluster.nearness import NearScheduler, restricted
 from gridnb.cluster.planning import cut
 from gridnb.cluster.private import SCHEDULER_EXTENSIONS, Scheduler, TaskState, WorkerState
 from gridnb.cluster.queues import Queues
 from gridnb.cluster.shuffles import SiteShuffles
-from gridnb.cluster.sites import Membership, Site, Sites
+from gridnb.cluster.sites import Site
 from gridnb.cluster.stealing import SiteStealing
 
 __all__ = ["SiteScheduler"]
@@ -39,32 +37,18 @@ _Key = Any  # dask.typing.Key
 _Moves = tuple[dict[_Key, Any], dict[str, list[Any]], dict[str, list[Any]]]
 
 
-class SiteScheduler(Scheduler):
+class SiteScheduler(NearScheduler):
     """See the module. Without a second site it does what Dask's scheduler does.
 
     Attributes
     ----------
     planned
         The site of each task that may begin anywhere.
-    hints
-        Where the plan expects each other task to run; decides only between equals.
-    confined
-        The sites where a task may run, if its submitter has named some.
-    sizes
-        Bytes of the results of tasks of a prefix, averaged over the last ones.
-    clock
-        Seconds of a clock that never goes back.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, **kwargs: Any) -> None:
-        self.clock = clock
-        self.sites = Sites()
+    def __init__(self, **kwargs: Any) -> None:
         self.queues = Queues()
         self.planned: dict[_Key, Site] = {}
-        self.hints: dict[_Key, Site] = {}
-        self.confined: dict[_Key, frozenset[str]] = {}
-        self.sizes: dict[str, float] = {}
-        self.fetches = Fetches(self.sites, clock)
         self._dirty: set[Site] = set()
         self._stranded = False
         extensions = {**SCHEDULER_EXTENSIONS, "shuffle": SiteShuffles, "stealing": SiteStealing}
@@ -74,20 +58,6 @@ class SiteScheduler(Scheduler):
         self.queued: Any = self.queues
         self.add_plugin(Arrivals(self))
         self.periodic_callbacks["gridnb-queues"] = PeriodicCallback(self.look_around, LOOK)
-
-    # for those who know more about workers
-
-    def member(self, ws: WorkerState) -> Membership:
-        """Return the site of a new worker, and how fast it is there."""
-        return Membership(str(ws.name).rpartition("-")[0])
-
-    def reserved(self, ws: WorkerState) -> bool:
-        """Whether a worker is spared new tasks, though Dask would call it idle."""
-        return False
-
-    def capacity(self, site: Site) -> float:
-        """Return how many threads of full speed a site has for new graphs."""
-        return site.capacity
 
     # workers come and go
 
@@ -100,6 +70,7 @@ class SiteScheduler(Scheduler):
                 return
             site = self.sites.join(ws, self.member(ws))
             self.sites.runs(ws, ws.status == Status.running)
+        site.count(ws)
         if ws not in self.idle_task_count:
             site.idle.discard(ws)
         elif self.reserved(ws):
@@ -153,9 +124,14 @@ class SiteScheduler(Scheduler):
     def _transition_waiting_processing(self, key: _Key, stimulus_id: str) -> _Moves:
         ts = self.tasks[key]
         site = self.planned.get(key)
-        if site is not None and not _restricted(ts):
+        if site is not None and not restricted(ts):
             return self._begin(ts, site, stimulus_id)
-        if key in self.hints or not self._waits_for_room(ts):
+        if key in self.hints:
+            ws = self.decide_worker_non_rootish(ts)
+            if ws is None:
+                return {key: "no-worker"}, {}, {}
+            return self._add_to_processing(ts, ws, stimulus_id=stimulus_id)
+        if not self._waits_for_room(ts):
             return super()._transition_waiting_processing(key, stimulus_id)
         return self._begin(ts, self.roomiest(ts), stimulus_id)
 
@@ -183,7 +159,7 @@ class SiteScheduler(Scheduler):
             healthy = [s for s in healthy if s.name in names] or [
                 s for s in self.sites.live() if s.name in names
             ]
-        return min(healthy, key=_fullness, default=None)
+        return min(healthy, key=Site.fullness, default=None)
 
     def _transition_waiting_queued(self, key: _Key, stimulus_id: str) -> _Moves:
         ts = self.tasks[key]
@@ -217,9 +193,7 @@ class SiteScheduler(Scheduler):
 
     def _remove_key(self, key: _Key) -> None:
         super()._remove_key(key)
-        for table in (self.planned, self.hints, self.confined):
-            table.pop(key, None)
-        self.fetches.forget(key)
+        self.planned.pop(key, None)
 
     # a slot is free
 
@@ -314,129 +288,6 @@ class SiteScheduler(Scheduler):
                     self._assign(ts, found)
                 else:  # from there it is told when a worker comes that may take it
                     self.transitions({ts.key: "waiting"}, stimulus_id)
-
-    # where a task runs whose inputs are there
-
-    def valid_workers(self, ts: TaskState) -> set[WorkerState] | None:
-        """See Dask's; only workers of the sites that the submitter has named."""
-        valid = super().valid_workers(ts)
-        names = self.confined.get(ts.key) if self.confined else None
-        if names is None:
-            return valid
-        sites = [self.sites.by_name[n] for n in names if n in self.sites.by_name]
-        there = {ws for site in sites for ws in site.running if ws in self.running}
-        return there if valid is None else valid & there
-
-    def decide_worker_non_rootish(self, ts: TaskState) -> WorkerState | None:
-        """Take the site that holds most of the inputs; there, the holder that begins soonest.
-
-        The plan decides between equals. An input that many tasks need counts for less: it is
-        fetched once for all of a site.
-        """
-        if not ts.dependencies or ts.actor or _restricted(ts) or ts.key in self.confined:
-            return super().decide_worker_non_rootish(ts)
-        there = self._inputs_at(ts)
-        if not there:
-            return super().decide_worker_non_rootish(ts)
-        if len(there) == 1:
-            (site,) = there
-        else:
-            most = max(there.values())
-            best = [s for s, weight in there.items() if weight == most]
-            hint = self.hints.get(ts.key)
-            site = hint if hint in best else min(best, key=_fullness)
-        running = site.running
-        holders = {ws for need in ts.dependencies for ws in need.who_has or () if ws in running}
-        if len(holders) == 1:
-            return holders.pop()
-        return min(holders or running, key=lambda ws: self.worker_objective(ts, ws))
-
-    def _inputs_at(self, ts: TaskState) -> dict[Site, float]:
-        """Weigh the sites that hold inputs of a task and can run it."""
-        of, many = self.sites.of, len(self.sites.by_name)
-        there: dict[Site, float] = {}
-        for need in ts.dependencies:
-            users = len(need.dependents)
-            weight = need.get_nbytes() * (many / users if users > many else 1.0)
-            holders = need.who_has or ()
-            for site in {of[ws.address] for ws in holders if ws.address in of}:
-                if site.running:
-                    there[site] = there.get(site, 0.0) + weight
-        return there
-
-    def get_comm_cost(self, ts: TaskState, ws: WorkerState) -> float:
-        """Return the seconds that it takes to bring the inputs, by the links they come over."""
-        return self.sites.fetching(ts, ws)
-
-    def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[Any, ...]:
-        """See Dask's; a task ends later on a slower worker, and begins later behind others."""
-        site = self.sites.of.get(ws.address)
-        speed = site.running.get(ws, 1.0) if site is not None else 1.0
-        own = self._get_prefix_duration(ts.prefix)
-        start = (ws.occupancy / ws.nthreads + own) / speed + self.get_comm_cost(ts, ws)
-        return (len(ws.actors), start, ws.nbytes) if ts.actor else (start, ws.nbytes)
-
-    # what workers are told, and tell
-
-    def _task_to_msg(self, ts: TaskState) -> dict[str, Any]:
-        msg = super()._task_to_msg(ts)
-        if ts.dependencies and ts.processing_on is not None:
-            self.fetches.tell(ts, ts.processing_on, msg["who_has"])
-        return msg
-
-    def handle_task_finished(self, key: _Key, worker: str, stimulus_id: str, **msg: Any) -> None:
-        """See Dask's; remembers how large results of this kind are."""
-        ts = self.tasks.get(key)
-        if ts is not None:
-            name, size = ts.prefix.name, float(msg.get("nbytes") or 0)
-            self.sizes[name] = (self.sizes.get(name, size) + size) / 2
-        super().handle_task_finished(key, worker, stimulus_id, **msg)
-
-    def add_keys(
-        self, worker: str, keys: Collection[_Key] = (), stimulus_id: str | None = None
-    ) -> Any:
-        """See Dask's; who waits for these results at the same site is told."""
-        found = super().add_keys(worker=worker, keys=keys, stimulus_id=stimulus_id)
-        if self.fetches and worker in self.workers:
-            for key in keys:
-                for address, who_has in self.fetches.arrived(self.tasks.get(key), worker):
-                    self._refresh(address, {key: who_has}, stimulus_id)
-        return found
-
-    def handle_request_refresh_who_has(
-        self, keys: Collection[_Key], worker: str, stimulus_id: str
-    ) -> None:
-        """See Dask's; the nearest holders, and none while the result is on its way to the site."""
-        if (ws := self.workers.get(worker)) is None:
-            return
-        there = {key: self.tasks[key] for key in keys if key in self.tasks}
-        self._refresh(
-            worker, {key: self.fetches.holders(ts, ws) for key, ts in there.items()}, stimulus_id
-        )
-        if gone := [key for key in keys if key not in there]:
-            super().handle_request_refresh_who_has(gone, worker, stimulus_id)
-
-    def _refresh(
-        self, worker: str, who_has: dict[_Key, Collection[str]], stimulus_id: str | None
-    ) -> None:
-        if who_has:
-            self.worker_send(
-                worker,
-                {
-                    "op": "refresh-who-has",
-                    "who_has": who_has,
-                    "stimulus_id": stimulus_id or f"refresh-{self.clock()}",
-                },
-            )
-
-
-def _restricted(ts: TaskState) -> bool:
-    return bool(ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions)
-
-
-def _fullness(site: Site) -> tuple[float, str]:
-    """Order sites by how much stands before one more task."""
-    return ((len(site.queue) - len(site.idle)) / site.capacity, site.name)
 
 
 def _priority(ts: TaskState) -> Any:

@@ -51,7 +51,8 @@ class SiteShuffles(ShuffleSchedulerPlugin):
         if len(sites) < 2:
             return super()._calculate_worker_for(spec)
         count = sum(1 for _ in spec.output_partitions)
-        return super()._calculate_worker_for(_BySite(spec, self._layout(barrier, allowed, count)))
+        by_site: Any = _BySite(spec, self._layout(barrier, allowed, count))
+        return super()._calculate_worker_for(by_site)
 
     def _allowed(self, barrier: TaskState) -> list[WorkerState]:
         scheduler = self.scheduler

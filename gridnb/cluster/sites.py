@@ -68,8 +68,10 @@ class Site:
         Workers that take tasks, with the speed of each.
     idle
         Those of them that can take another task now.
+    busy
+        Tasks that its workers have, without those that have left their threads (`secede`).
     queue
-        Tasks that wait for one of them.
+        Tasks that wait for a worker.
     moved_at
         When a task last left the queue for a worker of this site.
     capacity
@@ -80,13 +82,29 @@ class Site:
         self.name = name
         self.running: dict[WorkerState, float] = {}
         self.idle: set[WorkerState] = set()
+        self.busy = 0
         self.queue = SiteQueue()
         self.moved_at = 0.0
         self.capacity = 0.0
+        self._loads: dict[WorkerState, int] = {}
         self._losses: deque[float] = deque(maxlen=SICK_AFTER)
 
     def __repr__(self) -> str:
         return f"<Site {self.name}: {len(self.running)} workers, {len(self.queue)} queued>"
+
+    def fullness(self) -> tuple[float, str]:
+        """Order sites by how much stands before one more task; it must have a running worker."""
+        return ((len(self.queue) + self.busy) / self.capacity, self.name)
+
+    def count(self, ws: WorkerState) -> None:
+        """Note how many tasks a worker has now."""
+        now = len(ws.processing) - len(ws.long_running)
+        self.busy += now - self._loads.get(ws, 0)
+        self._loads[ws] = now
+
+    def forget(self, ws: WorkerState) -> None:
+        """Forget the tasks of a worker that is gone."""
+        self.busy -= self._loads.pop(ws, 0)
 
     def lost_worker(self, now: float) -> None:
         """Note that a worker went without having been told to."""
@@ -147,6 +165,7 @@ class Sites:
         site = self.of.get(ws.address)
         if site is not None:
             self.runs(ws, False)
+            site.forget(ws)
             del self.of[ws.address], self._speeds[ws.address]
         return site
 
