@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from gridnb.cluster.naming import SITES, site_names
 from gridnb.cluster.planning import Plan, Work, plan
 from gridnb.cluster.private import P2PBarrierTask, TaskState
 from gridnb.cluster.sites import Site
+from gridnb.naming import SITES, site_names
 
 if TYPE_CHECKING:
     from gridnb.cluster.placement import SiteScheduler

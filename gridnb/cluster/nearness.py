@@ -17,6 +17,9 @@ from gridnb.cluster.sites import Membership, Site, Sites
 
 __all__ = ["NearScheduler", "restricted"]
 
+#: Sites that hold at least this part of what the best one holds are equals.
+ALIKE = 0.9
+
 _Key = Any  # dask.typing.Key
 
 
@@ -82,16 +85,18 @@ class NearScheduler(Scheduler):
         The plan decides between equals. An input that many tasks need counts for less: it is
         fetched once for all of a site.
         """
-        if not ts.dependencies or ts.actor or restricted(ts) or ts.key in self.confined:
+        if not ts.dependencies or ts.actor or restricted(ts):
             return super().decide_worker_non_rootish(ts)
         there = self._inputs_at(ts)
+        if self.confined and (names := self.confined.get(ts.key)) is not None:
+            there = {site: weight for site, weight in there.items() if site.name in names}
         if not there:
             return super().decide_worker_non_rootish(ts)
         if len(there) == 1:
             (site,) = there
         else:
             most = max(there.values())
-            best = [s for s, weight in there.items() if weight == most]
+            best = [s for s, weight in there.items() if weight >= ALIKE * most]
             hint = self.hints.get(ts.key)
             site = hint if hint in best else min(best, key=Site.fullness)
         running = site.running

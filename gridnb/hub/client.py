@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection
-from contextlib import nullcontext
 from math import inf
 from typing import Any
 
@@ -16,17 +14,15 @@ from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from gridnb import errors
-from gridnb.cluster.naming import at_sites, named
 from gridnb.cluster.private import Cluster
 from gridnb.cluster.usage import RUN
 from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub import asking
+from gridnb.naming import Naming
 
 __all__ = ["GridClient", "GridCluster", "opened"]
 
 logger = logging.getLogger("gridnb")
-
-Sites = str | Collection[str] | None
 
 
 def opened(answer: dict[str, Any]) -> dict[str, Any]:
@@ -225,12 +221,10 @@ class GridCluster(Cluster):
         return str(format_dashboard_link(at["host"], at["port"]))
 
 
-class GridClient(Client):
+class GridClient(Naming, Client):
     """A `distributed.Client` that tags what it submits with the run it belongs to.
 
-    `submit`, `map`, `compute`, `persist` and `get` take ``sites=``, a site's name or several:
-    the work runs there and nowhere else. So does ``x.compute(sites=…)`` of a collection, and
-    ``dask.annotate(sites=…)`` around any of them.
+    It takes ``sites=``: see :class:`gridnb.naming.Naming`.
 
     Attributes
     ----------
@@ -238,48 +232,21 @@ class GridClient(Client):
         Id of the run, or None; then the client itself is the run.
     on_submit
         Called before each graph is submitted.
-    known_sites
-        Names of the sites that there are, if that is known.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.tag: str | None = None
         self.on_submit: Any = None
-        self.known_sites: Collection[str] | None = None
         kwargs.setdefault("name", f"gridnb-{uuid.uuid4().hex[:6]}")
         super().__init__(*args, **kwargs)
 
-    def submit(self, *args: Any, sites: Sites = None, **kwargs: Any) -> Any:
-        """See `distributed.Client.submit`."""
-        with at_sites(sites):
-            return super().submit(*args, **kwargs)
-
-    def map(self, *args: Any, sites: Sites = None, **kwargs: Any) -> Any:
-        """See `distributed.Client.map`."""
-        with at_sites(sites):
-            return super().map(*args, **kwargs)
-
-    def compute(self, *args: Any, sites: Sites = None, **kwargs: Any) -> Any:
-        """See `distributed.Client.compute`."""
-        with at_sites(sites):
-            return super().compute(*args, **kwargs)
-
-    def persist(self, *args: Any, sites: Sites = None, **kwargs: Any) -> Any:
-        """See `distributed.Client.persist`."""
-        with at_sites(sites):
-            return super().persist(*args, **kwargs)
-
-    def get(self, *args: Any, sites: Sites = None, **kwargs: Any) -> Any:
-        """See `distributed.Client.get`."""
-        with at_sites(sites):
-            return super().get(*args, **kwargs)
-
-    def _graph_to_futures(self, expr: Any, *args: Any, **kwargs: Any) -> Any:
+    def _graph_to_futures(self, *args: Any, **kwargs: Any) -> Any:
         if self.on_submit is not None:
             self.on_submit()
-        tagged = nullcontext() if self.tag is None else annotate(**{RUN: self.tag})
-        with named(expr, self.known_sites), tagged:
-            return super()._graph_to_futures(expr, *args, **kwargs)
+        if self.tag is None:
+            return super()._graph_to_futures(*args, **kwargs)
+        with annotate(**{RUN: self.tag}):
+            return super()._graph_to_futures(*args, **kwargs)
 
     def announce(self, run: str, label: str, state: str) -> None:
         """Tell the hub that a run begins or ends; does not wait."""

@@ -18,11 +18,12 @@ from dask.base import annotate
 
 from gridnb.errors import RequestError
 
-__all__ = ["SITES", "at_sites", "named", "site_names"]
+__all__ = ["SITES", "Naming", "site_names"]
 
 #: The annotation that names the sites where a task may run.
 SITES = "sites"
 
+_Sites = str | Collection[str] | None
 _asked: ContextVar[list[str] | None] = ContextVar("gridnb_sites", default=None)
 
 
@@ -40,8 +41,53 @@ def site_names(value: Any) -> frozenset[str]:
     return frozenset(names)
 
 
+class Naming:
+    """Makes a Dask client take ``sites=``: the work runs there and nowhere else.
+
+    To be put before `distributed.Client` among the bases of a class. `submit`, `map`,
+    `compute`, `persist` and `get` take a site's name or several; so does ``x.compute(sites=…)``
+    of a collection, and ``dask.annotate(sites=…)`` around any of them.
+
+    Attributes
+    ----------
+    known_sites
+        Names of the sites that there are, if that is known; others are errors then.
+    """
+
+    known_sites: Collection[str] | None = None
+
+    def submit(self, *args: Any, sites: _Sites = None, **kwargs: Any) -> Any:
+        """See `distributed.Client.submit`."""
+        return self._call("submit", sites, args, kwargs)
+
+    def map(self, *args: Any, sites: _Sites = None, **kwargs: Any) -> Any:
+        """See `distributed.Client.map`."""
+        return self._call("map", sites, args, kwargs)
+
+    def compute(self, *args: Any, sites: _Sites = None, **kwargs: Any) -> Any:
+        """See `distributed.Client.compute`."""
+        return self._call("compute", sites, args, kwargs)
+
+    def persist(self, *args: Any, sites: _Sites = None, **kwargs: Any) -> Any:
+        """See `distributed.Client.persist`."""
+        return self._call("persist", sites, args, kwargs)
+
+    def get(self, *args: Any, sites: _Sites = None, **kwargs: Any) -> Any:
+        """See `distributed.Client.get`."""
+        return self._call("get", sites, args, kwargs)
+
+    def _call(self, name: str, sites: _Sites, args: Any, kwargs: Any) -> Any:
+        with _at_sites(sites):
+            return getattr(super(), name)(*args, **kwargs)
+
+    def _graph_to_futures(self, expr: Any, *args: Any, **kwargs: Any) -> Any:
+        client: Any = super()
+        with _named(expr, self.known_sites):
+            return client._graph_to_futures(expr, *args, **kwargs)
+
+
 @contextmanager
-def at_sites(sites: str | Collection[str] | None) -> Iterator[None]:
+def _at_sites(sites: _Sites) -> Iterator[None]:
     """Have what is submitted in this block run at these sites; None leaves it as it is."""
     if sites is None:
         yield
@@ -54,7 +100,7 @@ def at_sites(sites: str | Collection[str] | None) -> Iterator[None]:
 
 
 @contextmanager
-def named(expr: Any, known: Collection[str] | None) -> Iterator[None]:
+def _named(expr: Any, known: Collection[str] | None) -> Iterator[None]:
     """Annotate a graph that is sent in this block with the sites that were asked for.
 
     `known` are the sites that there are, if that is known.
