@@ -25,6 +25,8 @@ __all__ = ["Arrivals"]
 
 #: The share of its time that a graph may spend on moving before fewer sites are thought about.
 MUCH = 0.1
+#: The part of its share that a site takes at least, however much it has to do.
+LEAST = 0.05
 
 
 class Arrivals(SchedulerPlugin):
@@ -105,8 +107,17 @@ class Arrivals(SchedulerPlugin):
 
     def _try(self, graph: _Graph, sites: list[Site]) -> tuple[list[Site], Plan]:
         chosen = sorted(sites, key=lambda site: site.name)
-        shares = [self.scheduler.capacity(site) for site in chosen]
-        return chosen, plan(graph.work(chosen), shares)
+        return chosen, plan(graph.work(chosen), self._shares(chosen, graph.width))
+
+    def _shares(self, chosen: list[Site], count: int) -> list[float]:
+        """Return how much of `count` tasks each site should take, so that all end together.
+
+        What they have to do already counts, task for task: how long it takes is not known.
+        """
+        able = [self.scheduler.capacity(site) for site in chosen]
+        before = [site.busy + len(site.queue) for site in chosen]
+        level = (count + sum(before)) / sum(able)
+        return [max(level * a - b, LEAST * level * a) for a, b in zip(able, before, strict=True)]
 
     def _note(self, graph: _Graph, chosen: list[Site], found: Plan) -> None:
         planned, hints = self.scheduler.planned, self.scheduler.hints

@@ -171,7 +171,7 @@ class SiteScheduler(NearScheduler):
             self._stranded = True
             self.queues.add(ts)
         else:
-            self.queues.put(ts, site.queue)
+            self._enqueue(ts, site)
         return {}, {}, {}
 
     def _transition_queued_processing(self, key: _Key, stimulus_id: str) -> _Moves:
@@ -263,9 +263,14 @@ class SiteScheduler(NearScheduler):
 
     def _assign(self, ts: TaskState, site: Site) -> None:
         self.planned[ts.key] = site
-        self.queues.put(ts, site.queue)
+        self._enqueue(ts, site)
         if site.idle:
             self._dirty.add(site)
+
+    def _enqueue(self, ts: TaskState, site: Site) -> None:
+        if not site.queue:
+            site.moved_at = self.clock()
+        self.queues.put(ts, site.queue)
 
     def _resettle(self, stimulus_id: str) -> None:
         """Give sites to queued tasks that have none, or whose site is gone; in runs, as a plan."""

@@ -73,7 +73,7 @@ class Site:
     queue
         Tasks that wait for a worker.
     moved_at
-        When a task last left the queue for a worker of this site.
+        When a task last left the queue for a worker of this site, or came to an empty queue.
     capacity
         Threads of the running workers, each counted by its speed.
     """

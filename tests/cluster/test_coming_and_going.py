@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
+from zlib import crc32
 
 import dask
 from dask import delayed
@@ -49,7 +50,7 @@ class _Story:
     """One cluster, and what has happened to it."""
 
     def __init__(self, seed: int) -> None:
-        model = Model(lambda key: 0.02 + hash(str(key)) % 7 * 0.05, lambda _: 200_000)
+        model = Model(lambda key: 0.02 + crc32(str(key).encode()) % 7 * 0.05, lambda _: 200_000)
         self.cluster = Cluster(SiteScheduler, model, seed)
         self.scheduler = self.cluster.scheduler
         self.lost: Counter[Any] = Counter()
@@ -70,6 +71,8 @@ class _Story:
             self.lost.update(worker.data | set(worker.tasks))
             ws = self.scheduler.workers[worker.address]
             self.lost.update(ts.key for ts in ws.processing if ts.key not in worker.tasks)
+            for ts in ws.has_what:  # who runs with it elsewhere begins again
+                self.lost.update(dts.key for dts in ts.dependents if dts.state == "processing")
             await self.cluster.leave(worker, expected=expected)
 
     def pause(self, number: int, status: str) -> None:
