@@ -138,6 +138,7 @@ class Grid:
         self._process: Any = starting.process
         self._join(starting.place.grid, address, starting.place.directory, account, currency)
         self.catalog = chosen
+        self.client.known_sites = [site.name for site in chosen.sites]
 
     @classmethod
     def attach(cls, grid: str | HubInfo | None = None, *, account: str | None = None) -> Grid:
@@ -168,6 +169,7 @@ class Grid:
         self._join(info.id, info.address, info.directory, info.account, info.currency)
         spec = Place.of(info.id).spec()
         self.catalog = Catalog.from_json(spec["catalog"])
+        self.client.known_sites = [site.name for site in self.catalog.sites]
         return self
 
     def _join(self, grid: str, address: str, directory: Path, account: str, currency: str) -> None:

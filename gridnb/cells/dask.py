@@ -184,12 +184,14 @@ def make_client(spec: CellSpec, of: CellDask) -> Any:
     from distributed import Client
     from distributed.security import Security
 
-    class CellClient(Client):
+    from gridnb.naming import Naming
+
+    class CellClient(Naming, Client):
         """Tags all work with the run that asked for it."""
 
         def _graph_to_futures(self, *args: Any, **named: Any) -> Any:
             with annotate(**of.annotations()):
-                futures = super()._graph_to_futures(*args, **named)  # type: ignore[no-untyped-call]
+                futures = super()._graph_to_futures(*args, **named)
             of.note(futures)
             return futures
 

@@ -16,24 +16,33 @@ from distributed.comm.tcp import (
 )
 from distributed.comm.utils import to_frames
 from distributed.deploy.cluster import Cluster
+from distributed.scheduler import DEFAULT_EXTENSIONS as SCHEDULER_EXTENSIONS
 from distributed.scheduler import Scheduler, TaskState, WorkerState
+from distributed.shuffle._core import P2PBarrierTask, barrier_key
+from distributed.shuffle._scheduler_plugin import ShuffleSchedulerPlugin
+from distributed.stealing import WorkStealing
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 from distributed.utils import ensure_memoryview
 from distributed.worker import DEFAULT_EXTENSIONS, Worker
 
 __all__ = [
     "DEFAULT_EXTENSIONS",
+    "SCHEDULER_EXTENSIONS",
     "TLS",
     "Cluster",
+    "P2PBarrierTask",
     "Scheduler",
+    "ShuffleSchedulerPlugin",
     "TLSBackend",
     "TLSConnector",
     "TLSListener",
     "TaskState",
     "ThreadPoolExecutor",
+    "WorkStealing",
     "Worker",
     "WorkerState",
     "_add_frames_header",
+    "barrier_key",
     "convert_stream_closed_error",
     "ensure_memoryview",
     "to_frames",

@@ -1,7 +1,8 @@
 """The scheduler of a grid: Dask's own, which lets in only workers that a hold pays for.
 
-It knows the site of each worker, counts a slot in which a cell runs as taken,
-gives restarts to the guards, and answers the hub's calls.
+It learns the site of each worker and the links between sites from the hub, counts a
+slot in which a cell runs as taken, gives restarts to the guards, and answers the hub's
+calls. Which worker gets which task is decided in :mod:`gridnb.cluster.placement`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, Literal, Protocol
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from gridnb.cluster.placement import SiteScheduler
 from gridnb.cluster.private import Scheduler, TaskState, WorkerState
+from gridnb.cluster.sites import FAR, Link, Membership, Site
 from gridnb.cluster.usage import RUN, SAMPLE, UsageMeter
 
 __all__ = ["GridScheduler", "Keeper"]
@@ -24,6 +27,12 @@ class Keeper(Protocol):
 
     def admits(self, worker: str) -> str | None:
         """Return why a worker may not join, or None if it may."""
+
+    def site_of(self, worker: str) -> Membership:
+        """Return the site of a worker, and how fast it is there."""
+
+    def link(self, source: str, target: str) -> Link:
+        """Return what moving data from one site to another costs now."""
 
     def joined(self, worker: str, address: str) -> None:
         """A worker is up."""
@@ -93,7 +102,7 @@ class _Runs(SchedulerPlugin):
         self.scheduler.worker_left(worker)
 
 
-class GridScheduler(Scheduler):
+class GridScheduler(SiteScheduler):
     """Dask's scheduler in the hub of a grid."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -101,6 +110,7 @@ class GridScheduler(Scheduler):
         self.booked: Counter[str] = Counter()
         self._names: dict[str, str] = {}
         super().__init__(**kwargs)
+        self.sites.find_link = self._link
         self.extensions[UsageMeter.name] = _Samples(self)
         self.add_plugin(_Runs(self))
         self.hear(**{SAMPLE: self._last_sample})
@@ -147,8 +157,18 @@ class GridScheduler(Scheduler):
             return
         await super().add_worker(comm, address=address, name=name, **kwargs)
 
+    def member(self, ws: WorkerState) -> Membership:
+        """Return the site of a worker, as the keeper knows it."""
+        if self.keeper is None:
+            return super().member(ws)
+        return self.keeper.site_of(str(ws.name))
+
+    def _link(self, source: str, target: str) -> Link:
+        return FAR if self.keeper is None else self.keeper.link(source, target)
+
     def worker_joined(self, address: str) -> None:
         """Tell the keeper that a worker is up."""
+        self.sites.forget_links()  # with more workers a second of them is worth more
         name = self._names[address] = str(self.workers[address].name)
         if self.keeper is not None:
             self.keeper.joined(name, address)
@@ -157,6 +177,7 @@ class GridScheduler(Scheduler):
         """Tell the keeper that a worker is gone."""
         name = self._names.pop(address, None)
         self.booked.pop(address, None)
+        self.sites.forget_links()
         if name is not None and self.keeper is not None:
             self.keeper.left(name, address)
 
@@ -189,20 +210,26 @@ class GridScheduler(Scheduler):
             del self.booked[address]
         if (ws := self.workers.get(address)) is not None:
             self.check_idle_saturated(ws)
+            self.look_around()
+
+    def capacity(self, site: Site) -> float:
+        """Return a site's threads, without those in which cells run unless they run in all."""
+        taken = sum(self.booked.values())
+        if not taken or taken >= self.total_nthreads:
+            return site.capacity
+        here = sum(n for a, n in self.booked.items() if self.sites.of.get(a) is site)
+        return max(site.capacity - here, 0.0)
+
+    def reserved(self, ws: WorkerState) -> bool:
+        """Whether cells have all slots of a worker, while another has some left."""
+        if not self.booked or self.booked[ws.address] < ws.nthreads:
+            return False
+        return any(self.booked[w.address] < w.nthreads for w in self.running)
 
     def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[Any, ...]:
         """Put a worker whose slots are booked behind those that are free."""
         full = self.booked[ws.address] >= ws.nthreads if self.booked else False
         return (full, *super().worker_objective(ts, ws))
-
-    def check_idle_saturated(self, ws: WorkerState, occ: float = -1.0) -> None:
-        """See Dask's; a fully booked worker is not idle while another is not booked."""
-        super().check_idle_saturated(ws, occ)
-        if not self.booked or self.booked[ws.address] < ws.nthreads:
-            return
-        if any(self.booked[w.address] < w.nthreads for w in self.running):
-            self.idle.pop(ws.address, None)
-            self.idle_task_count.discard(ws)
 
     # restart and retirement
 

@@ -18,6 +18,7 @@ from gridnb.cluster.private import Cluster
 from gridnb.cluster.usage import RUN
 from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub import asking
+from gridnb.naming import Naming
 
 __all__ = ["GridClient", "GridCluster", "opened"]
 
@@ -220,8 +221,10 @@ class GridCluster(Cluster):
         return str(format_dashboard_link(at["host"], at["port"]))
 
 
-class GridClient(Client):
+class GridClient(Naming, Client):
     """A `distributed.Client` that tags what it submits with the run it belongs to.
+
+    It takes ``sites=``: see :class:`gridnb.naming.Naming`.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ from gridnb.broker import Quote
 from gridnb.catalog import Catalog
 from gridnb.cluster.links import LinkTable
 from gridnb.cluster.scheduler import GridScheduler
+from gridnb.cluster.sites import Link, Membership
 from gridnb.config import Settings
 from gridnb.errors import GridError, ProviderError, RequestError
 from gridnb.hub.billing import Biller
@@ -37,6 +38,8 @@ __all__ = ["Hub", "Run"]
 logger = logging.getLogger("gridnb.hub")
 
 GRACE_STOP = 3.0  # seconds that a released worker has to close by itself
+#: What an hour of a worker that costs nothing is worth when data could move for money.
+WORTH = Decimal("0.05")
 
 
 @dataclass
@@ -274,6 +277,21 @@ class Hub:
         if slot.state == "ended" or clock() >= slot.end:
             return f"the paid term of {worker} is over"
         return None
+
+    def site_of(self, worker: str) -> Membership:
+        """Return the site of a worker, and its speed there: that of its offer."""
+        slot = self.slots[worker]
+        return Membership(slot.site.name, float(slot.offer.speed))
+
+    def link(self, source: str, target: str) -> Link:
+        """Return what the catalog says of a link; money counts as the time it would pay for."""
+        link = self.catalog.link(source, target)
+        price = self.catalog.egress(source, target) / 2**30
+        up = [slot.rate for slot in self.slots.values() if slot.state == "running"]
+        second = max(sum(up), WORTH * len(up), WORTH) * self.scale / 3600
+        return Link(
+            link.latency, 1 / link.bandwidth if link.bandwidth else 0.0, float(price / second)
+        )
 
     def joined(self, worker: str, address: str) -> None:
         """Note that a worker is up."""

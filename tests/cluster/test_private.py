@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 
@@ -22,6 +23,24 @@ def test_it_is_there(name: str) -> None:
         ("Scheduler", "worker_objective", {"ts", "ws"}),
         ("Scheduler", "check_idle_saturated", {"ws", "occ"}),
         ("Scheduler", "remove_worker", {"address", "stimulus_id"}),
+        ("Scheduler", "_transition_waiting_processing", {"key", "stimulus_id"}),
+        ("Scheduler", "_transition_waiting_queued", {"key", "stimulus_id"}),
+        ("Scheduler", "_transition_queued_processing", {"key", "stimulus_id"}),
+        ("Scheduler", "_add_to_processing", {"ts", "ws", "stimulus_id"}),
+        ("Scheduler", "_remove_key", {"key"}),
+        ("Scheduler", "_task_to_msg", {"ts"}),
+        ("Scheduler", "_get_prefix_duration", {"prefix"}),
+        ("Scheduler", "stimulus_queue_slots_maybe_opened", {"stimulus_id"}),
+        ("Scheduler", "decide_worker_non_rootish", {"ts"}),
+        ("Scheduler", "is_rootish", {"ts"}),
+        ("Scheduler", "valid_workers", {"ts"}),
+        ("Scheduler", "get_comm_cost", {"ts", "ws"}),
+        ("Scheduler", "handle_task_finished", {"key", "worker", "stimulus_id"}),
+        ("Scheduler", "handle_worker_status_change", {"status", "worker", "stimulus_id"}),
+        ("Scheduler", "handle_request_refresh_who_has", {"keys", "worker", "stimulus_id"}),
+        ("Scheduler", "add_keys", {"worker", "keys", "stimulus_id"}),
+        ("WorkStealing", "_get_thief", {"ts", "potential_thieves", "occupancies"}),
+        ("ShuffleSchedulerPlugin", "_calculate_worker_for", {"spec"}),
         ("Scheduler", "retire_workers", {"names", "close_workers", "remove", "stimulus_id"}),
         ("TLS", "write", {"msg", "serializers", "on_error"}),
         ("TLS", "handshake_info", set()),
@@ -48,3 +67,46 @@ def test_a_worker_sets_up_tasks_by_the_name_of_its_executor() -> None:
 
     assert '"ThreadPoolExecutor" in str(type(e))' in inspect.getsource(Worker)
     assert "ThreadPoolExecutor" in str(SiteThreadPoolExecutor)
+
+
+def test_transitions_are_functions_in_a_table_of_the_class() -> None:
+    from gridnb.cluster.placement import SiteScheduler
+
+    table, plain = SiteScheduler._TRANSITIONS_TABLE, private.Scheduler._TRANSITIONS_TABLE
+    ours = {move for move, function in table.items() if plain[move] is not function}
+    assert ours == {("waiting", "processing"), ("waiting", "queued"), ("queued", "processing")}
+    for start, finish in ours:
+        name = f"_transition_{start}_{finish}"
+        assert table[start, finish] is getattr(SiteScheduler, name)
+        assert plain[start, finish] is getattr(private.Scheduler, name)
+
+
+def test_a_queue_is_used_as_a_set() -> None:
+    """What Dask does with its queue, ours can do too."""
+    import distributed.scheduler
+
+    from gridnb.cluster.queues import Queues
+
+    used = re.findall(r"self\.queued\.(\w+)", inspect.getsource(distributed.scheduler))
+    assert set(used) == {"add", "remove", "discard", "peek"}
+    assert all(callable(getattr(Queues, name)) for name in used)
+
+
+def test_a_shuffle_asks_its_specification_for_workers() -> None:
+    source = inspect.getsource(private.ShuffleSchedulerPlugin._calculate_worker_for)
+    assert set(re.findall(r"\bspec\.(\w+)", source)) == {
+        "id",
+        "output_partitions",
+        "pick_worker",
+    }
+
+
+def test_a_worker_asks_again_for_a_result_of_which_it_knows_no_holder() -> None:
+    """On this stands that a result crosses to a site once: see `gridnb.cluster.fetching`."""
+    from distributed.worker_state_machine import WorkerState as State
+
+    from gridnb.cluster.private import Worker
+
+    assert "find_missing, 1000" in inspect.getsource(Worker.__init__)
+    assert "RequestRefreshWhoHasMsg" in inspect.getsource(State._handle_find_missing)
+    assert "refresh-who-has" in inspect.getsource(Worker.__init__)
