@@ -6,6 +6,11 @@ new release has changed (``tests/cluster/test_private.py``).
 
 from __future__ import annotations
 
+from distributed.active_memory_manager import (
+    ActiveMemoryManagerPolicy,
+    ReduceReplicas,
+    Suggestion,
+)
 from distributed.comm.tcp import (
     TLS,
     TLSBackend,
@@ -23,8 +28,11 @@ from distributed.worker import DEFAULT_EXTENSIONS, Worker
 __all__ = [
     "DEFAULT_EXTENSIONS",
     "TLS",
+    "ActiveMemoryManagerPolicy",
     "Cluster",
+    "ReduceReplicas",
     "Scheduler",
+    "Suggestion",
     "TLSBackend",
     "TLSConnector",
     "TLSListener",

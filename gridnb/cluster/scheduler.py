@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gridnb.cluster.private import Scheduler, TaskState, WorkerState
+from gridnb.cluster.replicas import Protection, take_over
 from gridnb.cluster.usage import RUN, SAMPLE, UsageMeter
 
 __all__ = ["GridScheduler", "Keeper"]
@@ -103,6 +104,10 @@ class GridScheduler(Scheduler):
         super().__init__(**kwargs)
         self.extensions[UsageMeter.name] = _Samples(self)
         self.add_plugin(_Runs(self))
+        self.protection = Protection(self)
+        take_over(self, self.protection)
+        #: Workers at sites that have failed lately: they get work when no others are free.
+        self.avoided: frozenset[str] = frozenset()
         self.hear(**{SAMPLE: self._last_sample})
 
     def answer(self, **handlers: Callable[..., Any]) -> None:
@@ -193,7 +198,7 @@ class GridScheduler(Scheduler):
     def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[Any, ...]:
         """Put a worker whose slots are booked behind those that are free."""
         full = self.booked[ws.address] >= ws.nthreads if self.booked else False
-        return (full, *super().worker_objective(ts, ws))
+        return (full, ws.address in self.avoided, *super().worker_objective(ts, ws))
 
     def check_idle_saturated(self, ws: WorkerState, occ: float = -1.0) -> None:
         """See Dask's; a fully booked worker is not idle while another is not booked."""

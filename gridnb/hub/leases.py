@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from gridnb.broker import Quote
+from gridnb.config import LeaseSettings
 from gridnb.hub.slots import Slot
 
 __all__ = ["Lease"]
@@ -19,7 +20,8 @@ class Lease:
     """Workers that were asked for together.
 
     Times are seconds of the guard's clock; `deadline` is when the lease ends at
-    the latest, `idle_limit` (real seconds) how long it may be without work.
+    the latest, `idle_limit` (real seconds) how long it may be without work. `session` is who took
+    it, `count` how many workers it is to have.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Lease:
     deadline: float | None
     idle_limit: float | None
     keep: bool = False
+    session: str = ""
+    count: int = 0
     slots: dict[str, Slot] = field(default_factory=dict)
     state: State = "active"
     reason: str = ""
@@ -38,6 +42,11 @@ class Lease:
     def free(self) -> bool:
         """Whether no worker of it costs anything."""
         return all(slot.site.free for slot in self.slots.values())
+
+    def limit_idle(self, settings: LeaseSettings, scale: float) -> None:
+        """Have it end when it is without work for long, if it costs anything and is not kept."""
+        if not self.free and not self.keep:
+            self.idle_limit = max(settings.idle / scale, settings.idle_least)
 
     def open_slots(self) -> list[Slot]:
         """Return the workers that have not ended."""

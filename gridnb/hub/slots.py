@@ -59,6 +59,7 @@ class Slot:
     ready: float | None = None
     ended: float | None = None
     reason: str = ""
+    heard: float = 0.0
     pid: int = 0
     guard: int = 0
     address: str | None = None
