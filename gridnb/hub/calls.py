@@ -17,6 +17,7 @@ from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub.hub import Hub, Run
 from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
+from gridnb.hub.notices import Notices
 from gridnb.hub.quoting import quoted
 from gridnb.hub.seats import Seats
 from gridnb.hub.slots import Slot
@@ -64,9 +65,10 @@ class Calls:
         self.seats = seats
         self.about = about
         self.stop = stop
+        self.notices = Notices(hub, seats)
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
                  "run_info", "close", "wait", "dashboard", "scale_down", "series",
-                 "consent")  # fmt: skip
+                 "consent", "preempt")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
@@ -184,6 +186,10 @@ class Calls:
         named = [s for s in self.hub.slots.values() if {s.address, s.name} & set(workers)]
         await self._retire([slot for slot in named if slot.running])
         return {}
+
+    async def preempt(self, what: str, notice: float) -> dict[str, Any]:
+        """Have a simulated site take workers back."""
+        return await self.notices.preempt(what, notice)
 
     async def status(
         self, bill: bool = False, runs: int = RUNS, workers: bool = True
