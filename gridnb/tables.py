@@ -145,6 +145,7 @@ def status_view(status: Mapping[str, Any], *, runs: int = 6) -> Group:
     parts.append(_sites(status, currency))
     parts += _leases(status, currency)
     parts += _runs(status, currency, runs)
+    parts += _troubles(status)
     return Group(*parts)
 
 
@@ -242,6 +243,24 @@ def _runs(status: Mapping[str, Any], currency: str, last: int) -> list[Renderabl
         made.caption = f"the last {last} of {len(status['runs'])} runs"
         made.caption_justify = "left"
     return [Text(), made]
+
+
+def _troubles(status: Mapping[str, Any], last: int = 4) -> list[RenderableType]:
+    """Say what is protected, what was lost and bought again, and which sites are avoided."""
+    from rich.text import Text
+
+    shown, lines = status["replicas"], []
+    if shown["wanted"]:
+        of = f"{shown['protected']} of {shown['wanted']} results"
+        lines.append(f"protected at {shown['sites']} sites: {of}")
+    lines += [
+        f"{format_seconds(round(event['ago']))} ago, {event['site']}: {event['text']}"
+        for event in status["events"][-last:]
+    ]
+    for site in status["sites"]:
+        if site["health"]["why"]:
+            lines.append(f"{site['name']}: {site['health']['why']}")
+    return [Text(), *(Text(line) for line in lines)] if lines else []
 
 
 # what it cost
