@@ -60,8 +60,8 @@ class Lease:
 
     def next_end(self, slot: Slot, now: float) -> float:
         """Return the end of the term that follows the slot's present one."""
-        end = max(slot.end, now) + self.term
-        return min(end, self.deadline) if self.deadline is not None else end
+        ends = [max(slot.end, now) + self.term, self.deadline, slot.until]
+        return min(end for end in ends if end is not None)
 
     def due(self, now: float) -> list[Slot]:
         """Return the workers whose term has to be renewed now."""
@@ -69,7 +69,7 @@ class Lease:
         return [
             slot
             for slot in self.open_slots()
-            if slot.state in ("starting", "running")
+            if (slot.state in ("starting", "running") or slot.end < (slot.until or 0.0))
             and slot.end <= soon
             and (self.deadline is None or slot.end < self.deadline)
         ]

@@ -138,7 +138,8 @@ class Losses:
 
     async def look(self, now: float) -> None:
         """Find workers whose guards have fallen silent, and sites that are well again."""
-        paused = now - self._looked > max(3 * self.hub.settings.hub.tick, 3.0)
+        settings = self.hub.settings.hub
+        paused = now - self._looked > max(3 * settings.tick, settings.silence / 2)
         self._looked = now
         for slot in list(self.hub.slots.values()):
             if paused:  # it was the hub that heard nothing

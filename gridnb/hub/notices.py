@@ -61,7 +61,7 @@ class Notices:
         site, losses = slots[0].site.name, self.hub.losses
         within = format_seconds(round(max(end - clock(), 0.0)))
         for slot in slots:
-            slot.state = "draining"
+            slot.state, slot.until = "draining", end  # until then its terms are paid
             slot.reason = f"taken back by {site}, with a notice of {within}"
             if slot.link is not None:
                 slot.link.send("notice", end=end, reason=slot.reason)

@@ -60,6 +60,7 @@ class Slot:
     ended: float | None = None
     reason: str = ""
     heard: float = 0.0
+    until: float | None = None
     pid: int = 0
     guard: int = 0
     address: str | None = None

@@ -112,7 +112,8 @@ def test_a_flapping_site_is_no_reason_to_buy_for_ever() -> None:
                 killed.update(strike(grid, "only"))
             time.sleep(0.3)
         # At once after the first and the second loss, then not before the site's pause is over.
-        assert 2 <= len(killed) <= 3
+        assert 2 <= len(killed) <= 4
+        assert "lost workers" in grid.status()["sites"][0]["health"]["why"]
         del work
     sum_is_right(grid)
 
