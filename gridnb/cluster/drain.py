@@ -206,7 +206,7 @@ class Drain:
 
         def weight(ws: WorkerState) -> tuple[Any, ...]:
             there = site_of(ws)
-            near = (-1.0,) if there == here else self._distance(here, there)
+            near = (0.0, -1.0) if there == here else self._distance(here, there)
             return (near, ws.nbytes + coming.get(ws, 0))
 
         def fits(ws: WorkerState) -> bool:

@@ -42,16 +42,15 @@ class RunWishes:
         return self._by_lease()
 
     def allows(self, run: str, site: str) -> bool:
-        """Whether a copy may lie at a site: only where some lease may be, and none that is sick."""
-        if site in self.hub.losses.sick:
-            return False
+        """Whether a copy may lie at a site: only where a lease that asks for copies may be."""
         place = self.hub.catalog.site(site)
         asking = [lease for lease in self._leases() if lease.quote.request.replicas > 1]
         return not asking or any(in_places(place, lease.quote.request) for lease in asking)
 
     def distance(self, source: str, target: str) -> tuple[float, ...]:
-        """Order sites by the price of bytes to them, then by the time that they take."""
+        """Order sites by the price of bytes to them, then by their time; sick ones come last."""
         catalog = self.hub.catalog
         link = catalog.link(source, target)
         price = float(catalog.egress(source, target))
-        return (price, 0.0 if link.bandwidth is None else 1 / link.bandwidth, link.latency)
+        sick = float(target in self.hub.losses.sick)
+        return (sick, price, 0.0 if link.bandwidth is None else 1 / link.bandwidth, link.latency)
