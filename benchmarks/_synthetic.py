@@ -8,6 +8,8 @@ from typing import Any
 
 from gridnb.broker import Request, quote
 from gridnb.catalog import Catalog
+from gridnb.cluster.replicas import Protection
+from gridnb.hub.health import Health
 from gridnb.hub.hub import Run
 from gridnb.hub.leases import Lease
 from gridnb.hub.series import Series
@@ -54,6 +56,8 @@ def hub(workers: int, runs: int, running: int = 3) -> Any:
         leases={lease.id: lease},
         runs={run.id: run for run in _runs(runs, running, now)},
         biller=SimpleNamespace(links=None),
+        losses=SimpleNamespace(health=Health(), events=()),
+        scheduler=SimpleNamespace(protection=Protection(None)),  # type: ignore[arg-type]
         series=Series(),
     )
 

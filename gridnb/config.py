@@ -51,12 +51,15 @@ class LeaseSettings(_Section):
         before `idle_least` real ones.
     egress_chunk
         Bytes for which egress money is set aside at a time.
+    rebuy
+        Whether what a lease has lost unasked is bought again elsewhere, within its cap.
     """
 
     term: Seconds = 300.0
     idle: Seconds = 300.0
     idle_least: Seconds = 60.0
     egress_chunk: Size = 64 * 2**20
+    rebuy: bool = True
 
 
 class HubSettings(_Section):
@@ -68,11 +71,14 @@ class HubSettings(_Section):
         Seconds between two ratings of what was used.
     start_timeout
         Seconds that a hub may take to start.
+    silence
+        Seconds without a word from a guard after which its worker counts as lost.
     """
 
     linger: Seconds = 300.0
     tick: Seconds = 1.0
     start_timeout: Seconds = 60.0
+    silence: Seconds = 20.0
 
 
 class RunSettings(_Section):

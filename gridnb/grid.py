@@ -24,7 +24,7 @@ from gridnb.fixed import fixed, note
 from gridnb.hub import find
 from gridnb.hub.find import HubInfo
 from gridnb.hub.places import Place
-from gridnb.units import Money, parse_money
+from gridnb.units import Money, parse_money, parse_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -262,6 +262,19 @@ class Grid:
         if isinstance(n, dict):
             return int(self.cluster.buy("scale", sites=n)["workers"])
         return int(self.cluster.buy("scale", n=n)["workers"])
+
+    def preempt(self, what: str, notice: str | float = "30 s") -> list[str]:
+        """Have a simulated site take back a worker, or all of its workers, after a notice.
+
+        For tests and demonstrations. `notice` is in real seconds. Returns the workers' names.
+
+        Raises
+        ------
+        RequestError
+            If no such worker is up, or its site is not simulated.
+        """
+        seconds = parse_seconds(notice, what="notice")
+        return list(self.cluster.call("preempt", what=what, notice=seconds)["workers"])
 
     # working
 

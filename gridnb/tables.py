@@ -147,6 +147,7 @@ def status_view(status: Mapping[str, Any], *, runs: int = 6) -> Group:
     parts += _leases(status, currency)
     parts += _runs(status, currency, runs)
     parts += _traffic(status, currency)
+    parts += _troubles(status)
     return Group(*parts)
 
 
@@ -259,6 +260,24 @@ def _traffic(status: Mapping[str, Any], currency: str) -> list[RenderableType]:
         busy = "cut" if link["cut"] else f"{link['utilisation']:.0%}"
         made.add_row(f"{link['src']} → {link['dst']}", format_bytes(link["bytes"]), cost, busy)
     return [Text(), made]
+
+
+def _troubles(status: Mapping[str, Any], last: int = 4) -> list[RenderableType]:
+    """Say what is protected, what was lost and bought again, and which sites are avoided."""
+    from rich.text import Text
+
+    shown, lines = status["replicas"], []
+    if shown["wanted"]:
+        of = f"{shown['protected']} of {shown['wanted']} results"
+        lines.append(f"protected at {shown['sites']} sites: {of}")
+    lines += [
+        f"{format_seconds(round(event['ago']))} ago, {event['site']}: {event['text']}"
+        for event in status["events"][-last:]
+    ]
+    for site in status["sites"]:
+        if site["health"]["why"]:
+            lines.append(f"{site['name']}: {site['health']['why']}")
+    return [Text(), *(Text(line) for line in lines)] if lines else []
 
 
 # what it cost

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TypeVar
 
 import psutil
 
+from gridnb import Grid
 from gridnb.catalog import Catalog
 from gridnb.hub.find import HubInfo, hubs
 from gridnb.ledger import Account, Ledger
@@ -42,6 +45,69 @@ def catalog(
             ],
         }
     )
+
+
+def several(
+    prices: dict[str, float],
+    *,
+    count: int = 2,
+    term: str = "30s",
+    links: dict[str, str] | None = None,
+    spot: bool = False,
+) -> Catalog:
+    """Simulated sites on this machine by their price of a core-hour, all links alike."""
+    return Catalog.of(
+        {
+            "name": "several",
+            "default_link": links or {},
+            "sites": [
+                {
+                    "name": name,
+                    "provider": "simulated",
+                    "owner": f"owner of {name}",
+                    "region": name,
+                    "rate_card": {"core_hour": str(price)},
+                    "term": term,
+                    "offers": [
+                        {
+                            "name": "core",
+                            "cores": 1,
+                            "memory": "1 GiB",
+                            "count": count,
+                            "spot": spot,
+                        }
+                    ],
+                }
+                for name, price in prices.items()
+            ],
+        }
+    )
+
+
+def strike(grid: Grid, site: str, number: int = signal.SIGKILL, *, guard: bool = True) -> list[int]:
+    """Signal every process of a site, guards first; returns the pids of the guards."""
+    found = [w for w in grid.status()["workers"] if w["site"] == site and w["pid"]]
+    parents = {psutil.Process(w["pid"]).ppid() for w in found}
+    for pid in parents:
+        whole = psutil.Process(pid)
+        for each in [whole, *whole.children(recursive=True)] if guard else whole.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
+    return sorted(parents)
+
+
+def sum_is_right(grid: Grid) -> Account:
+    """Check a grid that has ended: the bill is the ledger, the cap is kept; returns the account."""
+    with Ledger() as ledger:
+        charges = list(ledger.charges(grid=grid.id))
+        assert ledger.audit() == []
+        assert not ledger.holds(grid=grid.id)
+    found = account(grid.account)
+    assert grid.bill().amount.sum() == sum(each.amount for each in charges)
+    assert found.held == 0
+    assert found.cap is not None
+    assert 0 < found.charged <= found.cap
+    return found
 
 
 def until(what: Callable[[], T], *, timeout: float = 40.0, every: float = 0.05) -> T:

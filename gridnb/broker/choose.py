@@ -8,12 +8,12 @@ rest can still be completed after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from gridnb.broker.policies import Candidate, Need, Policy
 
-__all__ = ["Plan", "cheapest_start", "choose"]
+__all__ = ["Plan", "cheapest_start", "choose", "spread"]
 
 
 @dataclass
@@ -43,6 +43,13 @@ class Plan:
         """Return a plan that can go another way."""
         return Plan(self.candidates, dict(self.site_free), dict(self.counts))
 
+    def by_site(self) -> dict[str, int]:
+        """Return how many workers are bought at each site."""
+        counts: dict[str, int] = {}
+        for candidate, count in self.bought:
+            counts[candidate.site.name] = counts.get(candidate.site.name, 0) + count
+        return counts
+
     @property
     def upfront(self) -> Fraction:
         """What the first term of all of it costs."""
@@ -63,6 +70,27 @@ def choose(policy: Policy, need: Need, plan: Plan, limit: Fraction | None) -> Pl
     if straight is not None and _within(straight, limit):
         return straight
     return _guarded(policy, need, plan, limit)
+
+
+def spread(
+    policy: Policy, need: Need, plan: Plan, limit: Fraction | None, sites: int
+) -> Plan | None:
+    """Buy as :func:`choose` does, at so many sites at least; None if it cannot be done."""
+    found = choose(policy, need, plan, limit)
+    while found is not None and len(counts := found.by_site()) < sites:
+        largest = max(counts, key=lambda site: counts[site])
+        if counts[largest] > 1:  # it leaves one to another site
+            plan = plan.copy()
+            plan.site_free[largest] = counts[largest] - 1
+        elif need.workers is None:
+            bought = sum(each.offer.cores * count for each, count in found.bought)
+            need = replace(need, cores=bought + 1)
+            plan = plan.copy()
+            plan.site_free |= dict.fromkeys(counts, 1)
+        else:
+            return None
+        found = choose(policy, need, plan, limit)
+    return found
 
 
 def _within(plan: Plan, limit: Fraction | None) -> bool:

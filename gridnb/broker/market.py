@@ -28,12 +28,15 @@ class Market:
         What is free in the budget; None for no limit.
     term
         The length of a paid term at sites that name none, in billed seconds.
+    avoid
+        Sites that are not to be taken now, each with the reason.
     """
 
     catalog: Catalog
     taken: Mapping[str, int] = field(default_factory=dict)
     left: Money | None = None
     term: float = 300.0
+    avoid: Mapping[str, str] = field(default_factory=dict)
 
     def used(self, site: Site) -> int:
         """How many workers of a site are in use."""
@@ -127,7 +130,7 @@ def _site_reason(site: Site, request: Request, market: Market, currency: str) ->
         return "runs no workers: its max_workers is 0"
     if market.free(site) == 0:
         return f"full: {market.used(site)} of {site.capacity} workers in use"
-    return None
+    return market.avoid.get(site.name)
 
 
 def _place_reason(site: Site, request: Request) -> str | None:

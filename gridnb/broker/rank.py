@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
 from gridnb.broker import policies
-from gridnb.broker.choose import Plan, choose
+from gridnb.broker.choose import Plan, spread
 from gridnb.broker.market import Market, Sieve, check_names, paid, sieve
 from gridnb.broker.policies import Candidate, Need
 from gridnb.broker.quote import Quote, QuoteLine, Refusal, total
@@ -39,6 +39,7 @@ def quote(
     taken: Mapping[str, int] | None = None,
     left: Money | None = None,
     term: float = 300.0,
+    avoid: Mapping[str, str] | None = None,
 ) -> Quote:
     """Find what best meets a request: the same for the same arguments.
 
@@ -50,6 +51,8 @@ def quote(
         What is free in the budget; None for no limit.
     term
         The length of a paid term at sites that name none, in billed seconds.
+    avoid
+        Sites, each with the reason, that are taken only if the request cannot be met without them.
 
     Raises
     ------
@@ -58,13 +61,28 @@ def quote(
         can be met.
     """
     check_names(request, catalog)
-    market = Market(catalog, taken or {}, left, term)
+    market = Market(catalog, taken or {}, left, term, avoid or {})
     answer = attempt(request, market)
+    if answer is None and market.avoid:
+        market = replace(market, avoid={})
+        answer = attempt(request, market)
     if answer is None:
         from gridnb.broker.nearest import unmet
 
+        _check_sites(request, market)
         raise RequestError(unmet(request, market))
     return _quoted(request, market, answer)
+
+
+def _check_sites(request: Request, market: Market) -> None:
+    """Say so if only the number of sites is in the way."""
+    fewer = request.model_copy(update={"replicas": 1})
+    if request.replicas == 1 or attempt(fewer, market) is None:
+        return
+    raise RequestError(
+        f"request.replicas: workers at {request.replicas} sites are wanted, and what is asked for "
+        "does not allow that; allow more sites, workers or money, or ask for fewer replicas"
+    )
 
 
 def attempt(request: Request, market: Market) -> Answer | None:
@@ -74,7 +92,8 @@ def attempt(request: Request, market: Market) -> Answer | None:
         sieved = sieve(request, market, currency)
         most = None if limit is None else Fraction(limit.amount)
         empty = plan_of(sieved.candidates, market)
-        plan = choose(policies.find(request.optimize), needed(request), empty, most)
+        policy = policies.find(request.optimize)
+        plan = spread(policy, needed(request), empty, most, request.replicas)
         if plan is not None:
             return Answer(plan, sieved, currency, limit)
     return None

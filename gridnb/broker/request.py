@@ -60,6 +60,9 @@ class Request(Model):
         What it may cost at most (``"2 GD"`` is read).
     optimize
         The policy that ranks offers: ``cost``, ``time``, or one from an entry point.
+    replicas
+        At how many sites each Dask result that a client wants is to be held, so that it outlives
+        the loss of a site; workers are taken at so many sites at least.
     """
 
     cores: Whole = Field(default=1, ge=1, description="a whole number of at least 1")
@@ -75,6 +78,7 @@ class Request(Model):
     )
     max_cost: Amount | None = Field(default=None, description="an amount, like '2 GD'")
     optimize: str = Field(default="cost", description="the name of a policy, like 'cost'")
+    replicas: Whole = Field(default=1, ge=1, description="a whole number of at least 1")
 
     @field_validator("optimize")
     @classmethod

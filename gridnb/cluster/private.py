@@ -6,6 +6,11 @@ new release has changed (``tests/cluster/test_private.py``).
 
 from __future__ import annotations
 
+from distributed.active_memory_manager import (
+    ActiveMemoryManagerPolicy,
+    ReduceReplicas,
+    Suggestion,
+)
 from distributed.comm.tcp import (
     TLS,
     TLSBackend,
@@ -29,10 +34,13 @@ __all__ = [
     "DEFAULT_EXTENSIONS",
     "SCHEDULER_EXTENSIONS",
     "TLS",
+    "ActiveMemoryManagerPolicy",
     "Cluster",
     "P2PBarrierTask",
+    "ReduceReplicas",
     "Scheduler",
     "ShuffleSchedulerPlugin",
+    "Suggestion",
     "TLSBackend",
     "TLSConnector",
     "TLSListener",

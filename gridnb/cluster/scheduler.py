@@ -16,6 +16,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gridnb.cluster.placement import SiteScheduler
 from gridnb.cluster.private import Scheduler, TaskState, WorkerState
+from gridnb.cluster.replicas import Protection, take_over
 from gridnb.cluster.sites import FAR, Link, Membership, Site
 from gridnb.cluster.usage import RUN, SAMPLE, UsageMeter
 
@@ -113,6 +114,10 @@ class GridScheduler(SiteScheduler):
         self.sites.find_link = self._link
         self.extensions[UsageMeter.name] = _Samples(self)
         self.add_plugin(_Runs(self))
+        self.protection = Protection(self)
+        take_over(self, self.protection)
+        #: Workers at sites that have failed lately: they get work when no others are free.
+        self.avoided: frozenset[str] = frozenset()
         self.hear(**{SAMPLE: self._last_sample})
 
     def answer(self, **handlers: Callable[..., Any]) -> None:
@@ -229,7 +234,7 @@ class GridScheduler(SiteScheduler):
     def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[Any, ...]:
         """Put a worker whose slots are booked behind those that are free."""
         full = self.booked[ws.address] >= ws.nthreads if self.booked else False
-        return (full, *super().worker_objective(ts, ws))
+        return (full, ws.address in self.avoided, *super().worker_objective(ts, ws))
 
     # restart and retirement
 

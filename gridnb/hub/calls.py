@@ -12,17 +12,18 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gridnb.broker import Quote, Request, quote
+from gridnb.broker import Quote, Request
 from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub.hub import Hub, Run
 from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
+from gridnb.hub.notices import Notices
+from gridnb.hub.quoting import quoted
 from gridnb.hub.seats import Seats
 from gridnb.hub.slots import Slot
 from gridnb.hub.status import RUNS, links, status
 from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
-from gridnb.units import Money
 
 __all__ = ["Calls"]
 
@@ -64,28 +65,15 @@ class Calls:
         self.seats = seats
         self.about = about
         self.stop = stop
+        self.notices = Notices(hub, seats)
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
                  "run_info", "close", "wait", "dashboard", "scale_down", "series",
-                 "consent", "link", "links")  # fmt: skip
+                 "consent", "link", "links", "preempt")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
-    async def _left(self) -> Money | None:
-        account = await self.hub.treasury.account()
-        left = account.left
-        return None if left is None else Money(left, account.currency)
-
-    def _taken(self) -> dict[str, int]:
-        taken: dict[str, int] = {}
-        for slot in self.hub.slots.values():
-            if slot.state != "ended":
-                taken[slot.site.name] = taken.get(slot.site.name, 0) + 1
-        return taken
-
     async def _quote(self, request: Request) -> Quote:
-        left = await self._left()
-        term = self.hub.settings.lease.term
-        return quote(request, self.hub.catalog, taken=self._taken(), left=left, term=term)
+        return await quoted(self.hub, request, self.hub.losses.avoided())
 
     async def quote(self, request: str) -> dict[str, Any]:
         """Quote a request (JSON)."""
@@ -199,6 +187,10 @@ class Calls:
         await self._retire([slot for slot in named if slot.running])
         return {}
 
+    async def preempt(self, what: str, notice: float) -> dict[str, Any]:
+        """Have a simulated site take workers back."""
+        return await self.notices.preempt(what, notice)
+
     async def status(
         self, bill: bool = False, runs: int = RUNS, workers: bool = True
     ) -> dict[str, Any]:
@@ -222,13 +214,13 @@ class Calls:
     ) -> dict[str, Any]:
         """Wait until `n` workers of a lease are up (all by default)."""
         chosen = self._lease(lease)
-        want = n if n is not None else len(chosen.slots)
+        want = n if n is not None else chosen.count
         until = None if timeout is None else clock() + timeout
         while True:
             up = [slot.name for slot in chosen.slots.values() if slot.state == "running"]
             if len(up) >= want:
                 return {"up": up}
-            if len(chosen.open_slots()) < want:
+            if len(chosen.open_slots()) < want and not self.hub.losses.coming(chosen.id):
                 gone = [s for s in chosen.slots.values() if s.state == "ended"]
                 why = "; ".join(f"{slot.name}: {slot.reason}" for slot in gone)
                 raise HubError(f"{len(gone)} workers ended before they were up: {why}")
@@ -263,12 +255,23 @@ class Calls:
         self.seats.kill(seat)
         return {}
 
-    def run(self, run: str, label: str, state: str, client: str | None = None, **_: Any) -> None:
+    def run(
+        self,
+        run: str,
+        label: str,
+        state: str,
+        client: str | None = None,
+        replicas: int | None = None,
+        **_: Any,
+    ) -> None:
         """Take note of a run that begins or ends (one-way)."""
         known = self.hub.runs.get(run)
         if known is None:
             known = self.hub.runs[run] = Run(run, label, began=clock())
         known.label, known.client = label, client or known.client
+        if replicas is not None:
+            known.replicas = replicas
+            self.hub.scheduler.protection.refresh()
         known.state = state
         if state != "running":
             known.ended = clock()

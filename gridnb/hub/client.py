@@ -248,6 +248,10 @@ class GridClient(Naming, Client):
         with annotate(**{RUN: self.tag}):
             return super()._graph_to_futures(*args, **kwargs)
 
-    def announce(self, run: str, label: str, state: str) -> None:
-        """Tell the hub that a run begins or ends; does not wait."""
-        self._send_to_scheduler({"op": "grid-run", "run": run, "label": label, "state": state})
+    def announce(self, run: str, label: str, state: str, replicas: int | None = None) -> None:
+        """Tell the hub that a run begins or ends; does not wait.
+
+        `replicas` says at how many sites its Dask results are to be held, if not as its leases do.
+        """
+        message = {"op": "grid-run", "run": run, "label": label, "state": state}
+        self._send_to_scheduler({**message, "replicas": replicas})

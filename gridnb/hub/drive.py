@@ -97,7 +97,8 @@ class Driver:
         where = (*work.sites, work.lease)
         async with self._gates.setdefault(where, asyncio.Semaphore(GATE)):
             while not work.over:
-                if not self.seats.there(work.sites, work.lease) and work.may_buy:
+                coming = self.hub.losses.coming(work.lease)
+                if not self.seats.there(work.sites, work.lease) and work.may_buy and not coming:
                     await self._lease(work)
                 if answer := await self._take(work):
                     return answer

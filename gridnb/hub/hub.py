@@ -25,6 +25,8 @@ from gridnb.errors import GridError, ProviderError, RequestError
 from gridnb.hub.billing import Biller
 from gridnb.hub.consent import Consents
 from gridnb.hub.leases import Lease
+from gridnb.hub.losses import Losses
+from gridnb.hub.runwishes import RunWishes
 from gridnb.hub.series import Series, by_site
 from gridnb.hub.slots import Slot
 from gridnb.hub.terms import Terms
@@ -50,6 +52,8 @@ class Run:
     ----------
     kind
         ``cell``, ``job``, or ``dask`` for work that a client gave to Dask without naming a run.
+    replicas
+        At how many sites its Dask results are to be held; None for what the leases say.
     """
 
     id: str
@@ -59,6 +63,7 @@ class Run:
     began: float = 0.0
     ended: float | None = None
     state: str = "running"
+    replicas: int | None = None
     cost: Decimal = Decimal(0)
     used: Decimal = Decimal(0)
     sites: dict[str, Decimal] = field(default_factory=dict)
@@ -94,12 +99,14 @@ class Hub:
         self.series = Series()
         self.terms = Terms(self)
         self.consents = Consents(catalog, treasury)
+        self.losses = Losses(self)
+        scheduler.protection.wishes = RunWishes(self)
         self.on_event: list[Callable[[Slot, dict[str, Any]], None]] = []
         self._numbers: dict[str, itertools.count[int]] = {}
         self._lease_numbers = itertools.count(1)
         self._providers: dict[str, Provider] = {}
         self._changed = asyncio.Event()
-        self._buying = asyncio.Lock()
+        self.buying = asyncio.Lock()
         self.closing = False
         self.sweep: Callable[[set[int]], None] | None = None
         scheduler.keeper = self
@@ -121,20 +128,21 @@ class Hub:
         if self.closing:
             raise RequestError("this grid is ending; connect to a new one")
         await self.consents.check(session, [quote])
-        async with self._buying:
-            self._check_room(quote)
-            lease = self._plan(quote, keep)
+        async with self.buying:
+            self.check_room(quote)
+            lease = self._plan(quote, keep, session)
             await self.terms.fund(lease, lease.open_slots(), clock())
             self.leases[lease.id] = lease
             self.slots.update(lease.slots)
+        self.scheduler.protection.refresh()
         try:
-            await asyncio.gather(*(self._start(slot) for slot in lease.open_slots()))
+            await asyncio.gather(*(self.start(slot) for slot in lease.open_slots()))
         except GridError as error:
             self.release(lease, f"could not start: {error}")
             raise
         return lease
 
-    def _check_room(self, quote: Quote) -> None:
+    def check_room(self, quote: Quote) -> None:
         """A quote may be old, or another one was accepted meanwhile."""
         for site in quote.sites:
             there = self.catalog.site(site)
@@ -147,7 +155,7 @@ class Hub:
                     f"{asked} more are too many: ask for a new quote"
                 )
 
-    def _plan(self, quote: Quote, keep: bool) -> Lease:
+    def _plan(self, quote: Quote, keep: bool, session: str) -> Lease:
         now = clock()
         request, config, scale = quote.request, self.settings.lease, float(self.scale)
         deadline = None if request.deadline is None else now + request.deadline / scale
@@ -159,23 +167,36 @@ class Hub:
             deadline=deadline,
             idle_limit=None,
             keep=keep,
+            session=session,
+            count=quote.workers,
             busy_at=now,
         )
+        lease.slots = self.new_slots(lease.id, quote, now)
+        lease.limit_idle(config, scale)
+        return lease
+
+    def new_slots(self, lease: str, quote: Quote, now: float) -> dict[str, Slot]:
+        """Return a slot for each worker of a quote; none of them is paid for yet."""
+        slots = {}
         for line in quote.lines:
             site = self.catalog.site(line.site)
-            offer = next(o for o in site.offers if o.name == line.offer)
             for _ in range(line.count):
                 name = self._name(site.name)
-                lease.slots[name] = Slot(name, site, offer, lease.id, self.scale, now)
-        if not lease.free and not keep:
-            lease.idle_limit = max(config.idle / scale, config.idle_least)
-        return lease
+                slots[name] = Slot(name, site, site.offer(line.offer), lease, self.scale, now)
+        return slots
 
     def _name(self, site: str) -> str:
         numbers = self._numbers.setdefault(site, itertools.count(1))
         return f"{site}-{next(numbers)}"
 
-    async def _start(self, slot: Slot) -> None:
+    async def start(self, slot: Slot) -> None:
+        """Have the site's provider start a worker that is paid for.
+
+        Raises
+        ------
+        ProviderError
+            If it does not; the slot has ended then.
+        """
         if slot.state != "starting":  # released before it began
             self._never_started(slot, slot.reason)
             return
@@ -195,6 +216,7 @@ class Hub:
             slot.link = await provider.start(order, lambda message: self._event(slot, message))
         except Exception as error:
             self._never_started(slot, str(error))
+            self.losses.start_failed(slot)
             if isinstance(error, GridError):
                 raise
             raise ProviderError(f"site {slot.site.name}: {error!r}") from error
@@ -225,6 +247,7 @@ class Hub:
 
     def _event(self, slot: Slot, message: dict[str, Any]) -> None:
         op = message["op"]
+        slot.heard = clock()
         if op == "started":
             slot.started, slot.guard = message["t"], message["pid"]
         elif op == "worker":
@@ -232,7 +255,7 @@ class Hub:
         elif op == "ended":
             self._ended(slot, message["up"], message["reason"], message["cpu"])
         elif op == "lost" and slot.running:
-            self._lost(slot)
+            self.guard_lost(slot)
         for listener in self.on_event:
             listener(slot, message)
 
@@ -240,8 +263,11 @@ class Hub:
         if slot.started is None:  # it ended before it could say that it had started
             slot.started = slot.ordered
         slot.ended = slot.started + up
+        asked = slot.draining
         slot.state, slot.cpu = "ended", cpu
         slot.reason = slot.reason or reason
+        if not asked:
+            self.losses.lost(slot)
         for seat, (run, since) in list(slot.cell_running.items()):
             slot.cell_used[run] += max(slot.ended - since, 0.0)
             del slot.cell_running[seat]
@@ -249,12 +275,15 @@ class Hub:
             slot.link.close()
         self._changed.set()
 
-    def _lost(self, slot: Slot) -> None:
+    def guard_lost(self, slot: Slot) -> None:
         """A guard went without a word: its record says how long the worker was up."""
         path = self.host.records / f"{slot.name}.json"
         record = read_record(str(path)) if path.exists() else None
         if record is None and slot.started is None:
+            asked = slot.draining
             self._never_started(slot, "its guard ended before it began")
+            if not asked:
+                self.losses.lost(slot)
             return
         now = clock()
         began = slot.started if slot.started is not None else slot.ordered
@@ -264,8 +293,7 @@ class Hub:
             slot.estimated = True
             up = min(now, slot.end) - began
         self._ended(slot, up, "its guard was lost", None)
-        if self.sweep is not None:
-            self.sweep({s.guard for s in self.slots.values() if s.running and s.guard})
+        self.losses.sweep(now)
 
     # what the scheduler says (gridnb.cluster.scheduler.Keeper)
 
@@ -299,6 +327,7 @@ class Hub:
         slot.address = address
         if slot.ready is None:
             slot.ready = clock()
+            self.losses.joined(slot)
         if slot.state == "starting":
             slot.state = "running"
         self._changed.set()
@@ -360,7 +389,7 @@ class Hub:
         """
         now = clock()
         self._look_busy(now)
-        for part in (self.terms.renew, self._expire, self.biller.bill):
+        for part in (self.losses.look, self.terms.renew, self._expire, self.biller.bill):
             try:
                 await part(now)
             except Exception:
@@ -385,9 +414,15 @@ class Hub:
                 self.release(lease, "idle")
             if lease.state == "active" and lease.over(now, GRACE_STOP):
                 self.release(lease, "its deadline has come")
+            if lease.state == "active" and self.losses.coming(lease.id):
+                continue
             if lease.state != "ended" and not lease.open_slots():
                 lease.state = "ended"
                 lease.reason = lease.reason or "all its workers have ended"
+
+    def wake(self) -> None:
+        """Have the next tick come at once."""
+        self._changed.set()
 
     async def changed(self, timeout: float) -> None:
         """Wait until a worker came, went or ended, or for `timeout` seconds."""
@@ -401,7 +436,7 @@ class Hub:
     async def close(self, reason: str) -> bool:
         """End everything, wait for the guards, and settle; returns whether all of it is settled."""
         self.closing = True
-        async with self._buying:  # a lease that is being bought is known after it
+        async with self.buying:  # a lease that is being bought is known after it
             for lease in self.leases.values():
                 self.release(lease, reason)
         until = clock() + GRACE_STOP + 3

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from gridnb.broker import Quote
+from gridnb.config import LeaseSettings
 from gridnb.hub.slots import Slot
 
 __all__ = ["Lease"]
@@ -19,7 +20,8 @@ class Lease:
     """Workers that were asked for together.
 
     Times are seconds of the guard's clock; `deadline` is when the lease ends at
-    the latest, `idle_limit` (real seconds) how long it may be without work.
+    the latest, `idle_limit` (real seconds) how long it may be without work. `session` is who took
+    it, `count` how many workers it is to have.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Lease:
     deadline: float | None
     idle_limit: float | None
     keep: bool = False
+    session: str = ""
+    count: int = 0
     slots: dict[str, Slot] = field(default_factory=dict)
     state: State = "active"
     reason: str = ""
@@ -38,6 +42,11 @@ class Lease:
     def free(self) -> bool:
         """Whether no worker of it costs anything."""
         return all(slot.site.free for slot in self.slots.values())
+
+    def limit_idle(self, settings: LeaseSettings, scale: float) -> None:
+        """Have it end when it is without work for long, if it costs anything and is not kept."""
+        if not self.free and not self.keep:
+            self.idle_limit = max(settings.idle / scale, settings.idle_least)
 
     def open_slots(self) -> list[Slot]:
         """Return the workers that have not ended."""
@@ -51,8 +60,8 @@ class Lease:
 
     def next_end(self, slot: Slot, now: float) -> float:
         """Return the end of the term that follows the slot's present one."""
-        end = max(slot.end, now) + self.term
-        return min(end, self.deadline) if self.deadline is not None else end
+        ends = [max(slot.end, now) + self.term, self.deadline, slot.until]
+        return min(end for end in ends if end is not None)
 
     def due(self, now: float) -> list[Slot]:
         """Return the workers whose term has to be renewed now."""
@@ -60,7 +69,7 @@ class Lease:
         return [
             slot
             for slot in self.open_slots()
-            if slot.state in ("starting", "running")
+            if (slot.state in ("starting", "running") or slot.end < (slot.until or 0.0))
             and slot.end <= soon
             and (self.deadline is None or slot.end < self.deadline)
         ]

@@ -152,6 +152,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
         hub.closing = True  # from now on nobody is sold anything
         try:
             await jobs.close()
+            await calls.notices.close()
         except Exception:
             logger.exception("jobs could not be ended in order")
         settled = await hub.close("the grid was ended")

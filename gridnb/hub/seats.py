@@ -101,6 +101,9 @@ class Seats:
         """Return the workers that are up at these sites; waits for those that start."""
         while True:
             there = self.there(sites, lease)
+            if not there and self.hub.losses.coming(lease):
+                await self.hub.changed(0.2)
+                continue
             if not there:
                 where = f" at {' or '.join(sites)}" if sites else ""
                 where += f" in lease {lease}" if lease else ""

@@ -59,6 +59,8 @@ class Slot:
     ready: float | None = None
     ended: float | None = None
     reason: str = ""
+    heard: float = 0.0
+    until: float | None = None
     pid: int = 0
     guard: int = 0
     address: str | None = None

@@ -28,7 +28,7 @@ def status(
     runs: int = RUNS,
     workers: bool = True,
 ) -> dict[str, Any]:
-    """Return grid, budget, sites, workers, leases, runs and links.
+    """Return grid, budget, sites, workers, leases, runs, links, protected results and events.
 
     Amounts are decimal text in the account's currency, times seconds (real
     ones), sizes bytes. Of runs that have ended only the newest `runs` are told of;
@@ -49,20 +49,29 @@ def status(
             "held": str(account.held),
             "left": None if account.cap is None else str(account.left),
         },
-        "sites": _sites(hub),
+        "sites": _sites(hub, now),
         "workers": described,
         "leases": [lease.describe(now) for lease in hub.leases.values()],
         "runs": shown,
         "counts": {"runs_total": len(hub.runs), "runs_running": running},
         "links": links(hub),
+        "replicas": hub.scheduler.protection.describe(),
+        "events": [
+            {"ago": now - event.at, "site": event.site, "text": event.text}
+            for event in hub.losses.events
+        ],
     }
 
 
-def _sites(hub: Hub) -> list[dict[str, Any]]:
+def _sites(hub: Hub, now: float) -> list[dict[str, Any]]:
     slots: dict[str, list[Slot]] = {site.name: [] for site in hub.catalog.sites}
     for slot in hub.slots.values():
         slots[slot.site.name].append(slot)
-    return [_site(site, slots[site.name]) for site in hub.catalog.sites]
+    health = hub.losses.health
+    return [
+        {**_site(site, slots[site.name]), "health": health.describe(site.name, now)}
+        for site in hub.catalog.sites
+    ]
 
 
 def _site(site: Site, slots: list[Slot]) -> dict[str, Any]:

@@ -155,7 +155,8 @@ class _Running:
         from gridnb.cells.outcome import apply
 
         grid, run = self.grid, self.body
-        grid.client.announce(run.id, self.name, "running")
+        copies = self.cell.replicas if self.cell.replicas > 1 else None
+        grid.client.announce(run.id, self.name, "running", copies)
         began, state = time.monotonic(), "failed"
         try:
             with cancellable(grid, run.id, self.session):

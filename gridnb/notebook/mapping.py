@@ -127,7 +127,8 @@ class _Mapping:
     def run(self, follow: Callable[[Footer], None]) -> None:
         """Run it; raises what stopped it."""
         grid, title = self.grid, label(count_of(self.shell), self.cell.body)
-        grid.client.announce(self.id, title, "running")
+        copies = self.cell.replicas if self.cell.replicas > 1 else None
+        grid.client.announce(self.id, title, "running", copies)
         self._began = time.monotonic()
         self._shown = self._began + SHOW_AFTER - SHOW_EVERY
         state, interrupted = "failed", True

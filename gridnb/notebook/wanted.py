@@ -67,7 +67,8 @@ class Ask:
         BudgetError
             If nothing is left.
         """
-        request, left = self.parsed(), {}
+        request = self.parsed()
+        left: dict[str, Any] = {}
         if not self.leases:
             return left
         if (limit := request.max_cost) is not None:
@@ -76,9 +77,10 @@ class Ask:
             if spent >= limit.amount:
                 raise BudgetError(f"its cost has reached --max-cost {limit}")
         if request.deadline is not None:
-            left["deadline"] = request.deadline - (time.monotonic() - self.began) * scale
-            if left["deadline"] <= 0:
+            seconds = request.deadline - (time.monotonic() - self.began) * scale
+            if seconds <= 0:
                 raise BudgetError("its deadline has come")
+            left["deadline"] = seconds
         return left
 
 

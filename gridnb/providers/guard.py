@@ -11,7 +11,7 @@ settled: a first line of fixed width that is rewritten in place (seconds up so
 far), then a JSON line an event.
 
 Channel messages are JSON lines. To the guard: ``renew`` (end, hold), ``stop``
-(grace), ``respawn``, ``cell``, ``signal-cell`` (signal). From the guard:
+(grace), ``notice`` (end), ``respawn``, ``cell``, ``signal-cell`` (signal). From the guard:
 ``started``, ``up``, ``exit``, ``cell-ready``, ``run-start``, ``run-stop``,
 ``cell-exit``, ``ended``.
 """
@@ -232,6 +232,9 @@ class Guard:
             wanted = clock() + message.get("grace", 0)
             self.kill_at = min(self.kill_at, wanted) if self.kill_at is not None else wanted
             self.signal_worker(signal.SIGTERM)
+        elif op == "notice":  # no signal: it is emptied until then
+            self.wanted_stop = message["reason"]
+            self.kill_at = min(self.kill_at or message["end"], message["end"])
         elif op == "respawn":
             self.respawns -= 1
             self.signal_worker(signal.SIGKILL)

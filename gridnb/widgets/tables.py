@@ -27,6 +27,7 @@ __all__ = [
     "jobs",
     "links",
     "meter",
+    "protected_text",
     "quote",
     "rate",
     "ready",
@@ -224,13 +225,20 @@ def status(state: dict[str, Any]) -> View:
     account = grid["account"].rpartition("/")[2]
     return View(
         f"Grid {grid['id']}",
-        [f"catalog {grid['catalog']}", f"account {account}", *budget_text(state)],
+        [
+            f"catalog {grid['catalog']}",
+            f"account {account}",
+            *budget_text(state),
+            *protected_text(state),
+        ],
         [
             _part(f"worker|site|state|cores|memory|{per}|up|term left", workers,
                   f"cores|memory|{per}|up|term left"),
             _part(f"lease|workers|{per}|spent|ends", leases, f"{per}|spent"),
             _runs(state),
             _links(state),
+            _avoided(state),
+            _events(state),
         ],
         tags(grid),
         data=state,
@@ -294,6 +302,29 @@ def _link(there: dict[str, Any], back: dict[str, Any], currency: str) -> tuple[s
         _cost(str(Decimal(there["cost"]) + Decimal(back["cost"])), currency),
         _busy(max(there, back, key=lambda each: each["utilisation"])),
     )
+
+
+def _avoided(state: dict[str, Any]) -> Part:
+    rows = [(site["name"], site["health"]["why"]) for site in state["sites"]]
+    return _part("avoided site|why", [row for row in rows if row[1]])
+
+
+def _events(state: dict[str, Any]) -> Part:
+    rows = [
+        (f"{format_seconds(round(event['ago']))} ago", event["site"], event["text"])
+        for event in state["events"][-8:]
+    ]
+    return _part("when|site|what happened", rows)
+
+
+def protected_text(state: dict[str, Any]) -> list[str]:
+    """Say how many results are held at several sites, of those that are to be."""
+    shown = state["replicas"]
+    if not shown["wanted"]:
+        return []
+    size = format_bytes(shown["protected_bytes"])
+    of = f"{shown['protected']} of {shown['wanted']} results"
+    return [f"protected at {shown['sites']} sites: {of} ({size})"]
 
 
 def ends(lease: dict[str, Any]) -> str:

@@ -42,6 +42,8 @@ def test_it_is_there(name: str) -> None:
         ("WorkStealing", "_get_thief", {"ts", "potential_thieves", "occupancies"}),
         ("ShuffleSchedulerPlugin", "_calculate_worker_for", {"spec"}),
         ("Scheduler", "retire_workers", {"names", "close_workers", "remove", "stimulus_id"}),
+        ("Scheduler", "request_acquire_replicas", {"addr", "keys", "stimulus_id"}),
+        ("Scheduler", "transitions", {"recommendations", "stimulus_id"}),
         ("TLS", "write", {"msg", "serializers", "on_error"}),
         ("TLS", "handshake_info", set()),
         ("Cluster", "_start", set()),
@@ -110,3 +112,32 @@ def test_a_worker_asks_again_for_a_result_of_which_it_knows_no_holder() -> None:
     assert "find_missing, 1000" in inspect.getsource(Worker.__init__)
     assert "RequestRefreshWhoHasMsg" in inspect.getsource(State._handle_find_missing)
     assert "refresh-who-has" in inspect.getsource(Worker.__init__)
+
+
+def test_the_memory_manager_takes_another_policy_in_the_place_of_its_own() -> None:
+    from distributed.active_memory_manager import ActiveMemoryManagerExtension
+
+    for name in ("policies", "pending", "scheduler"):
+        assert name in ActiveMemoryManagerExtension.__annotations__
+    assert private.Suggestion._fields == ("op", "ts", "candidates")
+    assert "manager" in private.ActiveMemoryManagerPolicy.__slots__
+
+
+def test_what_is_read_of_a_state_is_there() -> None:
+    def has(owner: type, *names: str) -> set[str]:
+        known = set(getattr(owner, "__slots__", ())) | set(owner.__annotations__) | set(dir(owner))
+        return {name for name in names if name not in known}
+
+    assert not has(private.WorkerState, "extra", "executing", "last_seen", "has_what", "actors")
+    assert not has(private.WorkerState, "memory_limit", "nbytes", "processing", "status")
+    assert not has(private.TaskState, "who_has", "who_wants", "waiters", "run_spec", "actor")
+    assert not has(private.TaskState, "dependencies", "annotations", "processing_on", "prefix")
+    source = inspect.getsource(private.Scheduler)
+    for name in ("unrunnable", "queued", "running", "replicated_tasks", "stream_comms"):
+        assert f"self.{name}" in source
+    assert "duration_average = -1" in inspect.getsource(inspect.getmodule(private.Scheduler))
+
+
+def test_a_worker_that_closes_gracefully_starts_nothing_and_hands_out_what_it_has() -> None:
+    setter = inspect.getsource(private.Worker.status.fset)
+    assert "closing_gracefully" in setter and "PauseEvent" in setter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import dask
 import psutil
 import pytest
 
@@ -23,7 +24,8 @@ pytestmark = [
 
 
 def test_a_killed_site_is_gone_and_charged_to_its_end():
-    with gridnb.Grid(sites.catalog(alpha=2, beta=1), "1 GD", "outage") as grid:
+    off = dask.config.set({"gridnb.lease.rebuy": False})
+    with off, gridnb.Grid(sites.catalog(alpha=2, beta=1), "1 GD", "outage") as grid:
         grid.request(workers=3).wait()
         killed = [w["pid"] for w in grid.status()["workers"] if w["site"] == "alpha"]
         up = kill_site(grid, "alpha")

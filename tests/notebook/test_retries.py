@@ -118,7 +118,8 @@ def test_max_cost_holds_over_all_leases_of_a_cell(grid):
     # It pays for one term; the second attempt would need another one.
     grid.ok("before = {each['id'] for each in grid.status()['leases']}")
     reply = grid.run(
-        "%%grid --cores 1 --sites alpha --max-cost 0.12 GD --retries 3\nimport time\ntime.sleep(100)"
+        "%%grid --cores 1 --sites alpha --max-cost 0.12 GD --retries 3\n"
+        "import time\ntime.sleep(100)"
     )
     assert "it cannot be run again: " in reply.error and "max" in reply.error
     spent = grid.value(

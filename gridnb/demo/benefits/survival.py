@@ -62,10 +62,13 @@ def on_one_site() -> Loss:
 
 
 def _lose(site: str, workers: dict[str, int], *, again: bool) -> Loss:
+    import dask.config
+
     from gridnb.grid import Grid
 
     up: dict[str, float] = {}
-    with Grid(catalog(**workers), BUDGET, "benefits survival") as grid:
+    plain = dask.config.set({"gridnb.lease.rebuy": not again})  # nobody does that for the plain way
+    with plain, Grid(catalog(**workers), BUDGET, "benefits survival") as grid:
         grid.request(workers=sum(workers.values())).wait()
         _answer(grid)  # reads data, imports what is needed
         right, undisturbed = _answer(grid)

@@ -269,6 +269,8 @@ def _unknown(grid: Steered) -> dict[str, Any]:
         "runs": [],
         "counts": {"runs_total": 0, "runs_running": 0},
         "links": [],
+        "replicas": {"wanted": 0},
+        "events": [],
     }
 
 
