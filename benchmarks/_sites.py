@@ -6,6 +6,7 @@ table of modelled links. The scheduler runs in this process, as it does in a hub
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import random
@@ -230,6 +231,7 @@ def _start(directory: Path, scheduler: str, names: Sequence[tuple[str, int]]) ->
 def _work(spec: dict[str, Any]) -> None:
     from gridnb.cluster import worker
 
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     with dask.config.set(CONFIG):
         worker.main(spec)
 
