@@ -55,9 +55,9 @@ class Kind:
 
 
 GRIDNB = Kind("gridnb", GridScheduler, {})
-PLAIN = Kind("plain Dask", Scheduler, {})
+PLAIN = Kind("Dask", Scheduler, {})
 INF = Kind(
-    "plain Dask, worker-saturation inf",
+    "Dask, saturation inf",
     Scheduler,
     {"distributed.scheduler.worker-saturation": float("inf")},
 )
