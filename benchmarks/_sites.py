@@ -231,7 +231,8 @@ def _start(directory: Path, scheduler: str, names: Sequence[tuple[str, int]]) ->
 def _work(spec: dict[str, Any]) -> None:
     from gridnb.cluster import worker
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    # A heartbeat that meets the end of a run is none of its errors; tasks' errors are raised.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(CONFIG):
         worker.main(spec)
 
