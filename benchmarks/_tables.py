@@ -20,9 +20,9 @@ from distributed import wait
 
 __all__ = ["PARTS", "made_by", "make", "put", "q1", "q3", "q5"]
 
-SCALE = 0.1
+SCALE = 0.05
 #: In how many parts each table is held.
-PARTS = {"lineitem": 24, "orders": 12, "customer": 6, "supplier": 3, "nation": 1, "region": 1}
+PARTS = {"lineitem": 12, "orders": 6, "customer": 3, "supplier": 3, "nation": 1, "region": 1}
 _COLUMNS = {
     "lineitem": (
         "l_orderkey l_suppkey l_quantity l_extendedprice l_discount l_tax l_returnflag "

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
@@ -17,11 +18,10 @@ from rich.table import Table
 
 T = TypeVar("T")
 
+_WIDTH = 120  # of a table that goes to a file
+
 #: Measures once, and returns what it found in the row's unit.
 Measure = Callable[[], float]
-
-#: Columns of a table that no terminal bounds.
-WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,13 @@ def show(name: str, title: str, rows: Sequence[Row]) -> None:
             str(each.repeats),
             each.peer_name,
         )
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print(table)
     about = machine()
     console.print(f"medians (lowest – highest); {', '.join(f'{k} {v}' for k, v in about.items())}")
 
 
 def _with_spread(median: float, values: Sequence[float]) -> str:
-    return f"{median:.4g} ({min(values):.3g} – {max(values):.3g})" if values else f"{median:.4g}"
+    if len(values) < 2:
+        return f"{median:.4g}"
+    return f"{median:.4g} ({min(values):.3g} – {max(values):.3g})"

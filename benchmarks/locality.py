@@ -94,7 +94,7 @@ def _measure(
     seed: int,
 ) -> Measured:
     known = _sites.catalog(SITES, WORKERS, bandwidth=bandwidth, latency=LATENCY)
-    with _sites.cluster(kind, known, seed) as up:
+    with _sites.cluster(kind, known, seed) as up, up.client.as_current():
         tables = _tables.put(up.client, files, up.sites) if work.tables else None
         collection = work.build(tables)
         moved, cost = up.traffic()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -91,3 +93,26 @@ def test_panel_runs(capsys):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [each["metric"] for each in rows] == ["state, hub", "update, kernel", "CPU, kernel"]
     assert all(each["gridnb"] > 0 and each["peer"] > 0 for each in rows)
+
+
+_FOUR = """\
+import dataclasses, json
+from benchmarks import locality
+locality.WORKLOADS = [each for each in locality.WORKLOADS if each.name == "four tasks"]
+print(json.dumps([dataclasses.asdict(each) for each in locality.run(1, quick=False)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_locality_measures_all_schedulers_alike(root):
+    # in a process of its own, with which the one that forks its workers ends
+    done = subprocess.run(
+        [sys.executable, "-c", _FOUR], cwd=root, capture_output=True, text=True, check=True
+    )
+    rows = json.loads(done.stdout)
+    assert [each["metric"] for each in rows] == ["between sites"] * 2 + ["makespan"] * 2 + [
+        "egress"
+    ] * 2
+    assert len({each["peer_name"] for each in rows}) == 2
+    assert all(0 < each["gridnb"] < 20 for each in rows[2:4])

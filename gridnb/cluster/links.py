@@ -211,6 +211,10 @@ class LinkTable:
                 link.epoch += 1
                 self._lose(at, link, list(link.flow.active))
 
+    def now(self, src: str, dst: str) -> Traffic:
+        """Return one direction of a link as it is now, and what went over it."""
+        return self._traffic(self._at(src, dst))
+
     def traffic(self, src: str | None = None, *, every: bool = False) -> list[Traffic]:
         """Return the directions that carried something, or were cut; those out of `src`, or all.
 
