@@ -124,7 +124,7 @@ class Drain:
         """Rerun elsewhere what cannot finish here; returns how many tasks still run."""
         if not self.scheduler.running:
             return sum(len(ws.processing) for ws in here)
-        late = {
+        late: dict[Any, Any] = {
             ts.key: "released"
             for ws in here
             for ts in list(ws.processing)
@@ -183,19 +183,19 @@ class Drain:
             coming[target] = coming.get(target, 0) + ts.nbytes
         orders: dict[WorkerState, list[Any]] = {}
         for ts in alone:
-            source = next(iter(ts.who_has or ()), None)
-            if ts in self._on_way or source is None or under_way.get(source, 0) >= WAVE:
+            holder = next(iter(ts.who_has or ()), None)
+            if ts in self._on_way or holder is None or under_way.get(holder, 0) >= WAVE:
                 continue
-            target = self._target(ts, source, coming)
-            if target is None:
+            chosen = self._target(ts, holder, coming)
+            if chosen is None:
                 continue
-            self._on_way[ts] = source, target, clock()
-            under_way[source] = under_way.get(source, 0) + ts.nbytes
-            coming[target] = coming.get(target, 0) + ts.nbytes
-            orders.setdefault(target, []).append(ts.key)
-        for target, keys in orders.items():
+            self._on_way[ts] = holder, chosen, clock()
+            under_way[holder] = under_way.get(holder, 0) + ts.nbytes
+            coming[chosen] = coming.get(chosen, 0) + ts.nbytes
+            orders.setdefault(chosen, []).append(ts.key)
+        for ws, keys in orders.items():
             self.scheduler.request_acquire_replicas(
-                target.address, keys, stimulus_id=f"{_STIMULUS}-{clock()}"
+                ws.address, keys, stimulus_id=f"{_STIMULUS}-{clock()}"
             )
 
     def _target(
