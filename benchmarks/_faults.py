@@ -34,7 +34,7 @@ from gridnb.strays import of_grid
 
 __all__ = ["FAULTS", "Trial", "trial"]
 
-BLOCKS, TASKS, SECONDS = 12, 60, 0.1
+BLOCKS, TASKS, SECONDS = 12, 120, 0.2
 PATIENCE = 90.0  # seconds after which a run hangs
 SITES = {"one": 3.6, "two": 3.7, "three": 3.8, "spare": 7.2}
 SETTINGS = {"gridnb.hub.silence": "4s", "gridnb.hub.linger": "20s"}
