@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,14 @@ import psutil
 import gridnb
 from gridnb.catalog import Catalog
 from gridnb.errors import GridError
+from gridnb.hub.places import Place
 from gridnb.hub.reap import reap
 from gridnb.ledger import Ledger
 from gridnb.strays import of_grid
 
 __all__ = ["FAULTS", "Trial", "trial"]
 
-BLOCKS, TASKS, SECONDS = 12, 60, 0.1
+BLOCKS, TASKS, SECONDS = 12, 120, 0.2
 PATIENCE = 90.0  # seconds after which a run hangs
 SITES = {"one": 3.6, "two": 3.7, "three": 3.8, "spare": 7.2}
 SETTINGS = {"gridnb.hub.silence": "4s", "gridnb.hub.linger": "20s"}
@@ -59,6 +61,8 @@ class Trial:
 
 
 Fault = Callable[[gridnb.Grid, random.Random], None]
+#: What may come in the place of an answer: clear errors, of gridnb, Dask, or the connection.
+_ERRORS = (GridError, OSError, TimeoutError, CancelledError)
 
 
 def catalog() -> Catalog:
@@ -231,7 +235,7 @@ def trial(fault: Fault | None, *, seed: int, moment: float, account: str) -> Tri
         grid = gridnb.Grid(catalog(), "10 GD", account)
         try:
             _run(grid, fault, dice, moment, log, found)
-        except (GridError, OSError, TimeoutError) as error:
+        except _ERRORS as error:
             found.error = f"{type(error).__name__}: {error}"
         finally:
             _end(grid)
@@ -296,11 +300,12 @@ def _strike(
 
 
 def _end(grid: gridnb.Grid) -> None:
-    try:
+    if Place.of(grid.id).alive:
         grid.close()
-    except (GridError, OSError):  # its hub is gone: what it left is settled as at the next start
-        time.sleep(3)
-        reap()
+        return
+    grid.disconnect()
+    time.sleep(3)  # its guards end what they guard
+    reap()  # what it left is settled, as it would be at the next start
 
 
 def _count(log: str, found: Trial) -> None:
@@ -374,7 +379,7 @@ def killed_kernel(*, seed: int, account: str) -> Trial:
         try:
             found.right = grid.job(run).result(timeout=PATIENCE) == sum(range(20))
             found.seconds = time.monotonic() - began
-        except (GridError, OSError, TimeoutError) as error:
+        except _ERRORS as error:
             found.error = f"{type(error).__name__}: {error}"
         finally:
             _end(grid)

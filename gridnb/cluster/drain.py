@@ -186,16 +186,16 @@ class Drain:
             holder = next(iter(ts.who_has or ()), None)
             if ts in self._on_way or holder is None or under_way.get(holder, 0) >= WAVE:
                 continue
-            taker = self._target(ts, holder, coming)
-            if taker is None:
+            chosen = self._target(ts, holder, coming)
+            if chosen is None:
                 continue
-            self._on_way[ts] = holder, taker, clock()
+            self._on_way[ts] = holder, chosen, clock()
             under_way[holder] = under_way.get(holder, 0) + ts.nbytes
-            coming[taker] = coming.get(taker, 0) + ts.nbytes
-            orders.setdefault(taker, []).append(ts.key)
-        for target, keys in orders.items():
+            coming[chosen] = coming.get(chosen, 0) + ts.nbytes
+            orders.setdefault(chosen, []).append(ts.key)
+        for ws, keys in orders.items():
             self.scheduler.request_acquire_replicas(
-                target.address, keys, stimulus_id=f"{_STIMULUS}-{clock()}"
+                ws.address, keys, stimulus_id=f"{_STIMULUS}-{clock()}"
             )
 
     def _target(

@@ -17,7 +17,7 @@ __all__ = ["Failure", "Health"]
 
 WINDOW = 600.0  # real seconds for which a failure counts
 FIRST, MOST = 30.0, 600.0  # real seconds for which a site is avoided
-ONCE = 2.0  # real seconds within which failures are one
+ONCE = 1.0  # real seconds within which failures are one
 
 Kind = Literal["lost", "start", "slow", "notice"]
 _WORDS = {

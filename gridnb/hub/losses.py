@@ -238,7 +238,8 @@ class Losses:
     def _in_use(self, lease: Lease, now: float) -> bool:
         scheduler = self.hub.scheduler
         waiting = bool(scheduler.unrunnable) or bool(scheduler.queued)
-        return waiting or now - lease.busy_at < IN_USE
+        protects = lease.quote.request.replicas > 1 and any(scheduler.protection.protected())
+        return waiting or protects or now - lease.busy_at < IN_USE
 
     def _lacking(self, lease: Lease) -> Request | None:
         """Return what a lease lacks of what it was taken for, on what is left of cap and time."""

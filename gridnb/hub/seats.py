@@ -65,7 +65,7 @@ class Seats:
 
         A client's own seat is always granted; `extra` ones only while there are cores
         without a seat, else the answer is ``{"busy": True}``. Workers to `avoid` come last, and
-        before them others at their sites.
+        before them others at their sites and at those that have failed lately.
 
         Raises
         ------
@@ -78,6 +78,7 @@ class Seats:
             if not usable:
                 return {"busy": True}
         shunned = {slot.site.name for slot in self.hub.slots.values() if slot.name in avoid}
+        shunned |= self.hub.losses.sick
         slot = min(usable, key=lambda s: (s.name in avoid, s.site.name in shunned, *self._load(s)))
         there = (s for s in self.seats.values() if s.slot is slot and not s.dying)
         seat = next((s for s in there if s.client is None), None) or self._start(slot)

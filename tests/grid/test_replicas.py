@@ -23,8 +23,10 @@ def _block(number: int, log: str) -> np.ndarray:
 
 
 def _held_at(grid: gridnb.Grid, key: str) -> list[str]:
+    client = grid.client
+    holders = client.sync(client.scheduler.who_has, keys=[key])
     names = {w["address"]: w["site"] for w in grid.status()["workers"]}
-    return sorted(names[address] for address in grid.client.who_has([key])[key])
+    return sorted(names[address] for address in holders[key])
 
 
 def test_a_quote_takes_as_many_sites_as_replicas() -> None:
