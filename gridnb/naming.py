@@ -13,8 +13,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import Any
 
-import dask
-from dask.base import annotate
+from dask.base import annotate, get_annotations
 
 from gridnb.errors import RequestError
 
@@ -112,13 +111,13 @@ def _named(expr: Any, known: Collection[str] | None) -> Iterator[None]:
     """
     asked = _asked.get()
     if asked is None:
-        asked = sorted(site_names(dask.get_annotations().get(SITES, ())))
+        asked = sorted(site_names(get_annotations().get(SITES, ())))
     _check(asked, known)
     _check(_kept(expr), known)
     if not asked:
         yield
         return
-    with annotate(**{SITES: asked}):  # type: ignore[no-untyped-call]
+    with annotate(**{SITES: asked}):
         yield
 
 
