@@ -27,6 +27,7 @@ from distributed.core import Status
 from distributed.scheduler import ClientState, WorkerState
 from distributed.spans import SpanMetadata
 
+LOOK = 0.2  # seconds between a scheduler's looks at its workers
 LATENCY = 0.001  # seconds for a message between scheduler and worker
 
 
@@ -337,6 +338,10 @@ class Cluster:
         """Let the next thing happen; False if nothing is to come."""
         if not self.events:
             return False
+        if self.events[0][0] > self.now + LOOK:  # a scheduler looks around meanwhile
+            self.now += LOOK
+            self._look()
+            return True
         self.now, _, call, arguments = heapq.heappop(self.events)
         call(*arguments)
         self._look()
@@ -348,7 +353,7 @@ class Cluster:
         if stealing is not None and self.now - self._last["balance"] >= 0.1:
             self._last["balance"] = self.now
             stealing.balance()
-        if hasattr(self.scheduler, "look_around") and self.now - self._last["look"] >= 0.2:
+        if hasattr(self.scheduler, "look_around") and self.now - self._last["look"] >= LOOK:
             self._last["look"] = self.now
             self.scheduler.look_around()
 

@@ -28,8 +28,11 @@ from gridnb.cluster.stealing import SiteStealing
 
 __all__ = ["SiteScheduler"]
 
-#: A task is moved if waiting for its site takes this many times as long as moving and running it.
-GAIN = 2.0
+#: A task is moved if it would wait longer than running it elsewhere takes, by this factor, and
+#: moving its inputs and its result, by that one: estimates are rough, and bytes are not free.
+RUN, MOVE = 1.1, 2.0
+#: A queue does not move if nothing has left it for this many times as long.
+STILL = 2.0
 #: Milliseconds between looks at sites whose queues do not move.
 LOOK = 200
 
@@ -232,22 +235,22 @@ class SiteScheduler(NearScheduler):
             return False
         ts = victim.queue.last()
         need, wait = self._price(ts, victim, thief)
-        if wait > GAIN * need:
+        if wait > need:
             part = thief.capacity / (thief.capacity + victim.capacity)
             count = max(1, int(len(victim.queue) * part))
-        elif self.clock() - victim.moved_at > GAIN * need:
+        elif self.clock() - victim.moved_at > STILL * need:
             count = 1
         else:
             return False
         return self._move(victim, thief, count)
 
     def _price(self, ts: TaskState, victim: Site, thief: Site) -> tuple[float, float]:
-        """Return the seconds until a task is done if it moves, and those until it begins if not."""
+        """Return the seconds that a move costs, and those that a task waits without it."""
         duration = self._get_prefix_duration(ts.prefix)
         ws = next(iter(thief.idle))
         back = self.sites.link(thief.name, victim.name)
-        need = duration / thief.running[ws] + self.get_comm_cost(ts, ws)
-        need += back.seconds(self.sizes.get(ts.prefix.name, 0.0))
+        move = self.get_comm_cost(ts, ws) + back.seconds(self.sizes.get(ts.prefix.name, 0.0))
+        need = RUN * duration / thief.running[ws] + MOVE * move
         return need, len(victim.queue) * duration / victim.capacity
 
     def _move(self, victim: Site, thief: Site, count: int) -> bool:

@@ -48,7 +48,7 @@ class SiteShuffles(ShuffleSchedulerPlugin):
         barrier = self.scheduler.tasks[barrier_key(spec.id)]
         allowed = self._allowed(barrier)
         sites = {self.scheduler.sites.of[ws.address] for ws in allowed}
-        if len(sites) < 2:
+        if len(sites) < 2 and len(allowed) == len(self.scheduler.workers):
             return super()._calculate_worker_for(spec)
         count = sum(1 for _ in spec.output_partitions)
         by_site: Any = _BySite(spec, self._layout(barrier, allowed, count))
