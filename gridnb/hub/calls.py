@@ -351,6 +351,7 @@ class Calls:
             raise HubError(f"there is no modelled link between {' and '.join(between)}")
         for src, dst in (between, reversed(between)):
             table.change(src, dst, cut=cut, bandwidth=bandwidth, latency=latency)
+        self.hub.scheduler.sites.forget_links()
         return {}
 
     # the hub itself

@@ -42,6 +42,8 @@ logger = logging.getLogger("gridnb.hub")
 GRACE_STOP = 3.0  # seconds that a released worker has to close by itself
 #: What an hour of a worker that costs nothing is worth when data could move for money.
 WORTH = Decimal("0.05")
+#: Seconds that a cut link counts as: nothing that has another way goes there.
+CUT = 3600.0
 
 
 @dataclass
@@ -312,14 +314,15 @@ class Hub:
         return Membership(slot.site.name, float(slot.offer.speed))
 
     def link(self, source: str, target: str) -> Link:
-        """Return what the catalog says of a link; money counts as the time it would pay for."""
-        link = self.catalog.link(source, target)
+        """Return a link as it is now; money counts as the time it would pay for."""
+        link: Any = self.catalog.link(source, target)
+        if self.biller.links is not None and {source, target} <= set(self.biller.links.sites):
+            link = self.biller.links.now(source, target)
         price = self.catalog.egress(source, target) / 2**30
         up = [slot.rate for slot in self.slots.values() if slot.state == "running"]
         second = max(sum(up), WORTH * len(up), WORTH) * self.scale / 3600
-        return Link(
-            link.latency, 1 / link.bandwidth if link.bandwidth else 0.0, float(price / second)
-        )
+        latency = CUT if getattr(link, "cut", False) else link.latency
+        return Link(latency, 1 / link.bandwidth if link.bandwidth else 0.0, float(price / second))
 
     def joined(self, worker: str, address: str) -> None:
         """Note that a worker is up."""
