@@ -140,9 +140,11 @@ async def test_throughput_of_eight_at_once(far: Far) -> None:
 
         async def measure() -> list[float]:
             times = await asyncio.gather(*(_send(comm, MB) for comm in comms))
-            return [MB / (seconds - LATENCY) for seconds in times]
+            rates = [MB / (seconds - LATENCY) for seconds in times]
+            # All of them together, and the one in the middle: the first begins a little earlier.
+            return [8 * MB / (max(times) - LATENCY), 8 * median(rates)]
 
-        await _within(measure, BANDWIDTH / 8)
+        await _within(measure, BANDWIDTH)
 
 
 @in_loop
