@@ -180,8 +180,12 @@ class SimWorker:
         self.data.difference_update(keys)
 
     def _steal_request(self, key: Any, stimulus_id: str, **_: Any) -> None:
+        state: str | None
         task = self.tasks.get(key)
-        state = None if task is None else "executing" if task.running else "ready"
+        if task is not None:
+            state = "executing" if task.running else "ready"
+        else:
+            state = "memory" if key in self.data else None
         if state == "ready":
             del self.tasks[key]
         self.cluster.scheduler.extensions["stealing"].move_task_confirm(

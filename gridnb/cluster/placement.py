@@ -74,14 +74,13 @@ class SiteScheduler(NearScheduler):
             site = self.sites.join(ws, self.member(ws))
             self.sites.runs(ws, ws.status == Status.running)
         site.count(ws)
-        if ws not in self.idle_task_count:
-            site.idle.discard(ws)
-        elif self.reserved(ws):
+        idle = ws in self.idle_task_count
+        if idle and self.reserved(ws):
             self.idle.pop(ws.address, None)
             self.idle_task_count.discard(ws)
-            site.idle.discard(ws)
-        elif ws in site.running:
-            site.idle.add(ws)
+            idle = False
+        site.can_take(ws, idle)
+        if idle:
             self._dirty.add(site)
 
     def handle_worker_status_change(
@@ -94,7 +93,8 @@ class SiteScheduler(NearScheduler):
             self.sites.runs(ws, new == Status.running)
         super().handle_worker_status_change(status, worker, stimulus_id)
         if ws is not None:
-            self._look_stranded(self.sites.of.get(ws.address), stimulus_id)
+            self._look_stranded(self.sites.of.get(ws.address))
+            self.stimulus_queue_slots_maybe_opened(stimulus_id=stimulus_id)
 
     async def remove_worker(
         self, address: str, *, stimulus_id: str, expected: bool = False, **kwargs: Any
@@ -108,13 +108,15 @@ class SiteScheduler(NearScheduler):
         found = await super().remove_worker(
             address, stimulus_id=stimulus_id, expected=expected, **kwargs
         )
-        self._look_stranded(site, stimulus_id)
+        self._look_stranded(site)
+        if self.status not in (Status.closing, Status.closed):
+            # Workers elsewhere may be free now: what they ran has lost its inputs.
+            self.stimulus_queue_slots_maybe_opened(stimulus_id=stimulus_id)
         return found
 
-    def _look_stranded(self, site: Site | None, stimulus_id: str) -> None:
+    def _look_stranded(self, site: Site | None) -> None:
         if site is not None and not site.running and site.queue:
             self._stranded = True
-            self.stimulus_queue_slots_maybe_opened(stimulus_id=stimulus_id)
 
     # a task is ready
 
@@ -150,7 +152,7 @@ class SiteScheduler(NearScheduler):
             self.planned.pop(ts.key, None)
             return {ts.key: "no-worker" if ts.key in self.confined else "queued"}, {}, {}
         self.planned[ts.key] = site
-        ws = site.least_busy(site.idle)
+        ws = site.least_busy()
         if ws is None:
             return {ts.key: "queued"}, {}, {}
         return self._add_to_processing(ts, ws, stimulus_id=stimulus_id)
@@ -180,7 +182,7 @@ class SiteScheduler(NearScheduler):
     def _transition_queued_processing(self, key: _Key, stimulus_id: str) -> _Moves:
         ts = self.tasks[key]
         site = self.planned.get(key)
-        ws = site.least_busy(site.idle) if site is not None else None
+        ws = site.least_busy() if site is not None else None
         if site is None or ws is None:
             return {}, {}, {}
         self.queues.discard(ts)

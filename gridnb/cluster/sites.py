@@ -6,8 +6,8 @@ all workers.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gridnb.cluster.private import TaskState, WorkerState
@@ -68,6 +68,8 @@ class Site:
         Workers that take tasks, with the speed of each.
     idle
         Those of them that can take another task now.
+    free
+        Those of them that have no task at all.
     busy
         Tasks that its workers have, without those that have left their threads (`secede`).
     queue
@@ -82,11 +84,13 @@ class Site:
         self.name = name
         self.running: dict[WorkerState, float] = {}
         self.idle: set[WorkerState] = set()
+        self.free: set[WorkerState] = set()
         self.busy = 0
         self.queue = SiteQueue()
         self.moved_at = 0.0
         self.capacity = 0.0
         self._loads: dict[WorkerState, int] = {}
+        self._shapes: Counter[tuple[int, float]] = Counter()
         self._losses: deque[float] = deque(maxlen=SICK_AFTER)
 
     def __repr__(self) -> str:
@@ -95,6 +99,31 @@ class Site:
     def fullness(self) -> tuple[float, str]:
         """Order sites by how much stands before one more task; it must have a running worker."""
         return ((len(self.queue) + self.busy) / self.capacity, self.name)
+
+    def can_take(self, ws: WorkerState, idle: bool) -> None:
+        """Note whether a worker can take another task."""
+        if idle and ws in self.running:
+            self.idle.add(ws)
+        else:
+            self.idle.discard(ws)
+        if ws.processing or ws not in self.idle:
+            self.free.discard(ws)
+        else:
+            self.free.add(ws)
+
+    def runs(self, ws: WorkerState, speed: float | None) -> None:
+        """Note that a worker takes tasks, at which speed; None if it takes none."""
+        before = self.running.pop(ws, None)
+        if before is not None:
+            self.capacity = self.capacity - ws.nthreads * before if self.running else 0.0
+            self._shapes[ws.nthreads, before] -= 1
+            self._shapes += Counter()  # without those of which there is none
+        if speed is None:
+            self.can_take(ws, False)
+        else:
+            self.running[ws] = speed
+            self.capacity += ws.nthreads * speed
+            self._shapes[ws.nthreads, speed] += 1
 
     def count(self, ws: WorkerState) -> None:
         """Note how many tasks a worker has now."""
@@ -117,11 +146,13 @@ class Site:
         first, last = self._losses[0], self._losses[-1]
         return last - first <= SICK_WITHIN and now - last < SICK_FOR
 
-    def least_busy(self, workers: Iterable[WorkerState]) -> WorkerState | None:
-        """Return the worker that would begin one more task soonest."""
+    def least_busy(self) -> WorkerState | None:
+        """Return the idle worker that would begin one more task soonest, if there is one."""
         running = self.running
+        if self.free and len(self._shapes) == 1:
+            return next(iter(self.free))
         return min(
-            workers,
+            self.idle,
             key=lambda ws: (len(ws.processing) + 1) / (ws.nthreads * running[ws]),
             default=None,
         )
@@ -150,15 +181,9 @@ class Sites:
     def runs(self, ws: WorkerState, running: bool) -> None:
         """Note whether a worker takes tasks now."""
         site = self.of[ws.address]
-        if running and ws not in site.running:
-            self._live = None if not site.running else self._live
-            speed = site.running[ws] = self._speeds[ws.address]
-            site.capacity += ws.nthreads * speed
-        elif not running and ws in site.running:
-            speed = site.running.pop(ws)
-            site.capacity = site.capacity - ws.nthreads * speed if site.running else 0.0
-            site.idle.discard(ws)
-            self._live = None if not site.running else self._live
+        if running != (ws in site.running):
+            site.runs(ws, self._speeds[ws.address] if running else None)
+            self._live = None
 
     def leave(self, ws: WorkerState) -> Site | None:
         """Take a worker out; returns the site it was at."""
