@@ -141,9 +141,7 @@ class Migration:
             if progress is not None:
                 progress(now)
             if until is not None and time.monotonic() > until:
-                raise HubError(
-                    f"{now.source} → {now.target} is not over after {timeout:g} s: {now}"
-                )
+                raise HubError(f"it is not over after {timeout:g} s: {now}")
             time.sleep(_POLL)
         if progress is not None:
             progress(now)

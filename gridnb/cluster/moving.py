@@ -23,6 +23,8 @@ __all__ = ["Move", "Stalled", "bound_to"]
 
 PATIENCE = 60.0  # seconds in which something has to arrive, besides what the link needs for it
 
+#: The note of Dask's shuffles on tasks that they have bound to a worker themselves.
+SHUFFLE = "shuffle_original_restrictions"
 #: Addresses of workers; they may change, since a worker that has ended may be started again.
 Addresses = Callable[[], Collection[str]]
 
@@ -36,14 +38,16 @@ def bound_to(scheduler: SiteScheduler, workers: Collection[str]) -> list[TaskSta
 
     A shuffle of Dask's is not among them: it begins again when one of its workers goes.
     """
-    found = []
-    for ts in scheduler.tasks.values():
-        if ts.state in ("memory", "released", "forgotten", "erred") or ts.loose_restrictions:
-            continue
-        if ts.worker_restrictions and "shuffle_original_restrictions" not in (ts.annotations or {}):
-            if all(address in workers for address in ts.worker_restrictions):
-                found.append(ts)
-    return found
+    over = ("memory", "released", "forgotten", "erred")
+    return [
+        ts
+        for ts in scheduler.tasks.values()
+        if ts.worker_restrictions
+        and ts.state not in over
+        and not ts.loose_restrictions
+        and SHUFFLE not in (ts.annotations or {})
+        and all(address in workers for address in ts.worker_restrictions)
+    ]
 
 
 class Move(Drain):

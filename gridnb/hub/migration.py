@@ -1,4 +1,4 @@
-"""Moving what works at one site to another: new workers first, data, work, and then the old ones go.
+"""Moving what works at one site to another: new workers first, then data, then work.
 
 Until the old workers end they keep all they have, so that a migration can be given up at any
 moment: they work on then, and what only the new ones hold comes back. The new workers belong to
@@ -149,10 +149,8 @@ class Migrations:
         old = self._to_move(source, target)
         if not force:
             self._refuse_held(source, target, old, client)
-        leases = {slot.lease: self.hub.leases[slot.lease] for slot in old}
-        parts = [
-            Part(lease, [s for s in old if s.lease == name], []) for name, lease in leases.items()
-        ]
+        leases = [self.hub.leases[name] for name in dict.fromkeys(s.lease for s in old)]
+        parts = [Part(each, [s for s in old if s.lease == each.id], []) for each in leases]
         quotes = [await self._quote(target, part) for part in parts]
         await self.hub.consents.check(session, quotes)
         await self._take(parts, quotes)
@@ -360,7 +358,7 @@ class Migrations:
                 raise _Stopped(f"{slot.name} was lost: {slot.reason}")
 
     def _leave(self, made: Migration) -> None:
-        """Have nothing new begin at the old workers' cell processes, and lift what binds to them."""
+        """Let nothing new begin in the old workers' cell processes, and lift what binds to them."""
         for slot in made.old:
             slot.leaving = True
         for work in self.jobs.works.values() if self.jobs is not None else ():

@@ -13,7 +13,7 @@ import pytest
 
 import gridnb
 from gridnb.catalog import Catalog
-from gridnb.errors import BudgetExceeded, CatalogError, GridError, HubError, RequestError
+from gridnb.errors import CatalogError, GridError, HubError, RequestError
 from gridnb.ledger import Ledger
 from tests import grids
 from tests.grids import sum_is_right, until
@@ -106,7 +106,7 @@ def test_what_cannot_be_done_costs_and_changes_nothing() -> None:
         refused(CatalogError, "'alhpa'", "alhpa", "beta")
         refused(RequestError, "name two sites", "alpha", "alpha")
         refused(RequestError, "no worker is up at beta; sites with some: alpha", "beta", "alpha")
-        refused(BudgetExceeded, "refused", "alpha", "gamma")
+        refused(RequestError, "the budget leaves 0.9. GD; raise the budget", "alpha", "gamma")
         refused(RequestError, "tiny cannot take the 2 workers of alpha", "alpha", "tiny")
         assert grid.held <= held
     sum_is_right(grid)
@@ -148,6 +148,7 @@ def test_a_task_that_is_bound_to_the_site_holds_it_back(tmp_path: Path) -> None:
         bound = [
             grid.client.submit(_made, n, log=log, seconds=1, sites=["alpha"]) for n in range(4)
         ]
+        until(lambda: any(grid.client.processing().values()))
         with pytest.raises(RequestError, match="bound to it"):
             grid.migrate("alpha", "beta")
         grid.migrate("alpha", "beta", force=True).wait(timeout=60)
