@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gridnb.hub.client import GridClient, GridCluster
     from gridnb.jobs.job import Job
     from gridnb.links import Links
+    from gridnb.migrating import Migration
     from gridnb.seats import Seats
     from gridnb.widgets.panel import Panel
 
@@ -61,8 +62,7 @@ class Lease:
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
         """Run a function on one of the workers; see :meth:`Grid.submit`."""
-        sites = list(self.quote.sites)
-        return self._grid._send(function, args, kwargs, sites=sites, lease=self.id)
+        return self._grid._send(function, args, kwargs, lease=self.id)
 
     def release(self) -> None:
         """End the workers; what is left of the money that was set aside goes back."""
@@ -275,6 +275,51 @@ class Grid:
         """
         seconds = parse_seconds(notice, what="notice")
         return list(self.cluster.call("preempt", what=what, notice=seconds)["workers"])
+
+    # moving
+
+    def migrate(
+        self, source: str, target: str, *, force: bool = False, limit: str | float = "5 min"
+    ) -> Migration:
+        """Move all that works at one site to another, while it works; ``.wait()`` is its end.
+
+        As many workers as at `source` are leased at `target` first; then results of Dask tasks
+        are copied over the link between the two, what runs finishes, and the old workers end.
+        Futures stay valid. What still runs after `limit` real seconds is started again: tasks,
+        and pieces of jobs with retries. If it cannot be brought to its end, `source` keeps all.
+
+        What this notebook keeps in cell processes at `source` is copied before this returns.
+
+        Parameters
+        ----------
+        force
+            End what cannot be moved (actors, tasks that are bound to `source`, cells without
+            retries, values without a pickle) instead of refusing.
+
+        Raises
+        ------
+        GridError
+            If it cannot begin: an unknown site, no room or no budget, or something that cannot be
+            moved. Nothing was spent then, and nothing has changed.
+        """
+        from gridnb.migrating import Migration, stuck
+
+        if not force and (why := stuck(self.seats, source)):
+            raise RequestError(why)
+        here = self.seats.any_at(source)
+        told = self.cluster.buy(
+            "migrate",
+            source=source,
+            target=target,
+            client=self.client.id,
+            force=force,
+            limit=parse_seconds(limit, what="limit"),
+            waits=here,
+        )
+        migration = Migration(self.cluster.call, self.seats, told, self.currency)
+        if here:
+            migration.carry()
+        return migration
 
     # working
 

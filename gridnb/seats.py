@@ -72,6 +72,8 @@ class Seats:
         self._own: Seat | None = None
         self._idle: list[Seat] = []
         self._given_back = threading.Condition()
+        #: Workers that are about to end: nothing new is begun in seats there.
+        self._leaving: frozenset[str] = frozenset()
 
     def _take(
         self,
@@ -130,7 +132,7 @@ class Seats:
         """Return a seat that is there and holds all that is needed, or None; asks nobody."""
         with self._given_back:
             there = [self._own, *self._idle] if needs else [self._own]
-        found = (s for s in there if s is not None and all(map(s.holds, needs)) and s.alive)
+        found = (s for s in there if s and all(map(s.holds, needs)) and self._usable(s))
         seat = next(found, None)
         if seat is not None and seat is not self._own:
             self._switch(seat)
@@ -155,7 +157,9 @@ class Seats:
         """
         with self._given_back:
             there = [s for s in (self._own, *self._idle) if s is not None]
-        fit = [s for s in there if _fits(s, sites, lease) and s.worker not in avoid and s.alive]
+        fit = [
+            s for s in there if _fits(s, sites, lease) and s.worker not in avoid and self._usable(s)
+        ]
         seat = max(fit, key=lambda s: _bytes_of(filter(s.holds, needs)), default=None)
         if seat is None:
             seat = self._take(sites, lease, extra=False, avoid=avoid)
@@ -205,7 +209,7 @@ class Seats:
     def _resting(self, sites: Sequence[str], lease: str | None) -> Seat | None:
         with self._given_back:
             for seat in self._idle:
-                if _fits(seat, sites, lease) and seat.alive:
+                if _fits(seat, sites, lease) and self._usable(seat):
                     self._idle.remove(seat)
                     return seat
         return None
@@ -219,7 +223,7 @@ class Seats:
             If no worker is up there.
         """
         own = self._own
-        if own is not None and own.site == site and own.alive:
+        if own is not None and own.site == site and self._usable(own):
             return own
         seat = self._resting([site], None) or self._take([site], None, extra=False)
         assert seat is not None
@@ -231,6 +235,42 @@ class Seats:
         with self._given_back:
             there = [s for s in (self._own, *self._idle) if s is not None]
         return [seat for seat in there if seat.holds(remote)]
+
+    # when a site's workers are about to end
+
+    def _usable(self, seat: Seat) -> bool:
+        return seat.alive and seat.worker not in self._leaving
+
+    def any_at(self, site: str) -> bool:
+        """Whether a seat at a site is lent to this kernel."""
+        with self._given_back:
+            there = [s for s in (self._own, *self._idle) if s is not None]
+        return any(seat.site == site and seat.alive for seat in there)
+
+    def kept_only(self, site: str) -> list[Remote]:
+        """Return the values that are kept at a site and nowhere else."""
+        return self.kept.only_at(site)
+
+    def move(self, source: str, target: str) -> None:
+        """Begin nothing more at a site, and copy what is kept only there to another one.
+
+        What cannot be copied stays behind.
+
+        Raises
+        ------
+        GridError
+            If a copy cannot be made.
+        """
+        with self._given_back:
+            there = [s for s in (self._own, *self._idle) if s is not None]
+        self._leaving = frozenset(seat.worker for seat in there if seat.site == source)
+        needs = [each for each in self.kept_only(source) if each.nbytes is not None]
+        if needs:
+            self.bring(self.at(target), needs)
+
+    def come_back(self) -> None:
+        """Use all seats again."""
+        self._leaving = frozenset()
 
     # work
 

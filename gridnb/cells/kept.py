@@ -96,6 +96,10 @@ class Kept:
         """Whether something that is still wanted is kept at a place."""
         return any(place in places for places in list(self._places.values()))
 
+    def only_at(self, site: str) -> list[Remote]:
+        """Return the values that are at one site and at no other."""
+        return [each for each in list(self._remotes.values()) if each.sites == [site]]
+
     def lost(self, remotes: Iterable[Remote]) -> Remote | None:
         """Return the first of these that is nowhere any more."""
         return next((each for each in remotes if not self.places(each._key)), None)

@@ -90,6 +90,7 @@ class Drain:
         self.done = Drained()
         self._distance, self._allows = distance, allows
         self._closed = 0.0
+        self._resend = RESEND
         self._value: dict[TaskState, float] = {}
         self._on_way: dict[TaskState, tuple[WorkerState, WorkerState, float]] = {}
 
@@ -113,10 +114,13 @@ class Drain:
         status = Status.closing_gracefully
         self._closed = time()
         for ws in self.leaving:
-            self.scheduler.handle_worker_status_change(status, ws, _STIMULUS)
-            self.scheduler.stream_comms[ws.address].send(
-                {"op": "worker-status-change", "status": status.name, "stimulus_id": _STIMULUS}
-            )
+            self._set(ws, status)
+
+    def _set(self, ws: WorkerState, status: Status) -> None:
+        self.scheduler.handle_worker_status_change(status, ws, _STIMULUS)
+        self.scheduler.stream_comms[ws.address].send(
+            {"op": "worker-status-change", "status": status.name, "stimulus_id": _STIMULUS}
+        )
 
     # work
 
@@ -124,16 +128,17 @@ class Drain:
         """Rerun elsewhere what cannot finish here; returns how many tasks still run."""
         if not self.scheduler.running:
             return sum(len(ws.processing) for ws in here)
-        late: dict[Any, Any] = {
-            ts.key: "released"
-            for ws in here
-            for ts in list(ws.processing)
-            if not self._finishes(ws, ts) and not ts.actor
-        }
-        if late:
+        if late := self._late(here):
             self.done.rerun += len(late)
-            self.scheduler.transitions(late, stimulus_id=_STIMULUS)
+            again: dict[Any, Any] = dict.fromkeys((ts.key for ts in late), "released")
+            self.scheduler.transitions(again, stimulus_id=_STIMULUS)
         return sum(len(ws.processing) for ws in here)
+
+    def _late(self, here: set[WorkerState]) -> list[TaskState]:
+        """Return the tasks that do not finish here."""
+        return [
+            ts for ws in here for ts in ws.processing if not ts.actor and not self._finishes(ws, ts)
+        ]
 
     def _finishes(self, ws: WorkerState, ts: TaskState) -> bool:
         """Whether a task runs and will have ended, its result moved, before the worker does."""
@@ -172,7 +177,7 @@ class Drain:
 
     def _send(self, alone: list[TaskState]) -> None:
         """Order the next copies, in order, as many as are on their way at a time."""
-        late = clock() - RESEND
+        late = clock() - self._resend
         for ts, (_, target, since) in list(self._on_way.items()):
             if since < late or target not in self.scheduler.running:
                 del self._on_way[ts]

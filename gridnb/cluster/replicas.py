@@ -64,6 +64,8 @@ class Protection:
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.wishes: Wishes | None = None
+        #: Workers that are about to end: a copy of what they hold is not one too many.
+        self.leaving: set[WorkerState] = set()
         self._watcher = _Watcher(self)
         self._fresh: set[TaskState] = set()
         self._ordered: dict[TaskState, dict[WorkerState, float]] = {}
@@ -241,6 +243,8 @@ class KeepReplicas(ActiveMemoryManagerPolicy):
     def _surplus(self, ts: TaskState) -> Iterator[Suggestion]:
         """Suggest to drop copies; of those that have to stay, not two at the same site."""
         holders: set[WorkerState] = set(ts.who_has or ())
+        if not holders.isdisjoint(self.protection.leaving):
+            return
         repl, drop = self.manager.pending.get(ts, ((), ()))
         surplus = len(holders) + len(repl) - len(drop) - self._needed(ts)
         left = holders - set(drop)

@@ -16,7 +16,7 @@ from gridnb.ledger import ChargeLine, HoldOrder
 from gridnb.providers.guard import clock
 
 if TYPE_CHECKING:
-    from gridnb.hub.hub import Hub
+    from gridnb.hub.hub import Hub, Run
 
 __all__ = ["Biller"]
 
@@ -37,6 +37,8 @@ class Biller:
     def __init__(self, hub: Hub, links: LinkTable | None) -> None:
         self.hub = hub
         self.links = links
+        #: For what run data moves between two sites, while all of it does so for one.
+        self.movers: dict[tuple[str, str], Run] = {}
         self._egress: dict[str, Purse] = {}
         self._traffic: dict[tuple[str, str], int] = {}
         self._settled: set[str] = set()
@@ -217,6 +219,9 @@ class Biller:
         return lines
 
     def _egress_line(self, src: str, dst: str, hold: str, amount: Decimal) -> ChargeLine:
+        run = self.movers.get((src, dst))
+        if run is not None:
+            run.cost += amount
         return ChargeLine(
             key=self._key(f"{src}/egress"),
             hold=hold,
@@ -227,7 +232,8 @@ class Biller:
             worker=f"{src}/egress",
             site=src,
             owner=self.hub.catalog.site(src).owner,
-            label=f"to {dst}",
+            run=run.id if run else "",
+            label=run.label if run else f"to {dst}",
             start=(now := _wall(clock())),
             end=now,
         )

@@ -17,6 +17,7 @@ from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
 from gridnb.hub.hub import Hub, Run
 from gridnb.hub.jobs import Jobs
 from gridnb.hub.leases import Lease
+from gridnb.hub.migration import LIMIT, Migrations
 from gridnb.hub.notices import Notices
 from gridnb.hub.quoting import quoted
 from gridnb.hub.seats import Seats
@@ -66,9 +67,11 @@ class Calls:
         self.about = about
         self.stop = stop
         self.notices = Notices(hub, seats)
+        self.migrations = Migrations(hub, seats)
         names = ("quote", "request", "release", "scale", "status", "seat", "unseat", "kill_seat",
                  "run_info", "close", "wait", "dashboard", "scale_down", "series",
-                 "consent", "link", "links", "preempt")  # fmt: skip
+                 "consent", "link", "links", "preempt", "migrate", "migration",
+                 "migration_carried", "migration_stop")  # fmt: skip
         hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
         hub.scheduler.hear(**{"grid-run": self.run})
 
@@ -191,6 +194,42 @@ class Calls:
         """Have a simulated site take workers back."""
         return await self.notices.preempt(what, notice)
 
+    # migrations
+
+    async def migrate(
+        self,
+        source: str,
+        target: str,
+        session: str = "",
+        client: str = "",
+        force: bool = False,
+        limit: float = LIMIT,
+        waits: bool = False,
+    ) -> dict[str, Any]:
+        """Move what works at one site to another; says what is under way then."""
+        return await self.migrations.begin(
+            source,
+            target,
+            session=session,
+            client=client,
+            force=force,
+            limit=limit,
+            waits=waits,
+        )
+
+    async def migration(self, migration: str) -> dict[str, Any]:
+        """Return how a migration stands."""
+        return self.migrations.find(migration).describe()
+
+    async def migration_carried(self, migration: str) -> dict[str, Any]:
+        """Note that nothing more is carried over from cell processes."""
+        self.migrations.find(migration).waits = False
+        return {}
+
+    async def migration_stop(self, migration: str, why: str) -> dict[str, Any]:
+        """Give a migration up."""
+        return {"stopped": self.migrations.stop(migration, why)}
+
     async def status(
         self, bill: bool = False, runs: int = RUNS, workers: bool = True
     ) -> dict[str, Any]:
@@ -301,7 +340,7 @@ class Calls:
 
     def serve(self, jobs: Jobs) -> None:
         """Answer for the jobs of this grid, too."""
-        self.jobs = jobs
+        self.jobs = self.migrations.jobs = jobs
         names = ("job_start", "jobs_wait", "job_cancel", "job_seat", "cancel_run")
         self.hub.scheduler.answer(**{f"grid_{n}": _guarded(getattr(self, n)) for n in names})
 
@@ -324,6 +363,8 @@ class Calls:
     async def cancel_run(self, run: str) -> dict[str, Any]:
         """End a run that the hub drives."""
         if (await self.jobs.cancel(run))["cancelled"]:
+            return {}
+        if self.migrations.stop(run):
             return {}
         found = self.hub.runs.get(run)
         if found is None:

@@ -171,7 +171,7 @@ class Driver:
                 self._tell(work)
                 ended = await self._piece(work, piece, answer, line)
                 stays = stays or ended == "stays"
-                if ended == "again":
+                if ended == "again" or self.seats.leaving(seat):
                     break  # elsewhere, if there is another place
         except (CellError, OSError) as error:  # its process had ended, unknown to the hub
             work.unreached += 1

@@ -53,7 +53,8 @@ class Run:
     Attributes
     ----------
     kind
-        ``cell``, ``job``, or ``dask`` for work that a client gave to Dask without naming a run.
+        ``cell``, ``job``, ``migration``, or ``dask`` for work that a client gave to Dask without
+        naming a run.
     replicas
         At how many sites its Dask results are to be held; None for what the leases say.
     """

@@ -153,6 +153,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
         try:
             await jobs.close()
             await calls.notices.close()
+            await calls.migrations.close()
         except Exception:
             logger.exception("jobs could not be ended in order")
         settled = await hub.close("the grid was ended")

@@ -94,6 +94,7 @@ class Seats:
             slot
             for slot in self.hub.slots.values()
             if slot.state in ("starting", "running")
+            and not slot.leaving
             and (not sites or slot.site.name in sites)
             and lease in (None, slot.lease)
         ]
@@ -189,6 +190,11 @@ class Seats:
                 seat.client = None
                 if seat.run is not None:
                     self.kill(seat.id)
+
+    def leaving(self, seat_id: int) -> bool:
+        """Whether a seat's worker is about to end, so that nothing new is to begin there."""
+        seat = self.seats.get(seat_id)
+        return seat is not None and seat.slot.leaving
 
     def rest(self, seat_id: int, *, owned: bool = False) -> None:
         """Take back a seat whose run is over, whether the hub has heard that or not.

@@ -61,6 +61,7 @@ class Slot:
     reason: str = ""
     heard: float = 0.0
     until: float | None = None
+    leaving: bool = False
     pid: int = 0
     guard: int = 0
     address: str | None = None

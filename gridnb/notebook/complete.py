@@ -39,6 +39,7 @@ _OPTIONS: dict[str, Values] = {
 _WORDS: dict[str, Values] = {
     "connect": values.catalogs,
     "scale": values.scaled,
+    "migrate": values.sites,
     "budget": lambda session, typed: ["reset"],
     "release": values.leases,
     "links": values.simulated,

@@ -33,7 +33,7 @@ CELL_EXAMPLES = (
 
 _COMMAND_GROUPS = (
     ("Begin and end", "connect close"),
-    ("Buy", "sites quote request scale release"),
+    ("Buy", "sites quote request scale migrate release"),
     ("Watch", "status meter panel links"),
     ("Pay", "budget bill"),
     ("Jobs", "jobs attach cancel"),
@@ -44,6 +44,7 @@ EXAMPLES: dict[str, Sequence[str]] = {
     "quote": ("%grid quote --cores 4 --regions eu", "%grid quote --workers 3 --optimize time"),
     "request": ("%grid request --cores 4 --max-cost 1 GD", "lease = %grid request --gpus 1"),
     "scale": ("%grid scale 4", "%grid scale alpha=2 beta=1"),
+    "migrate": ("%grid migrate alpha beta", "%grid migrate alpha beta --limit 30 s"),
     "bill": ("%grid bill", "%grid bill --by owner,site"),
     "budget": ("%grid budget", "%grid budget 8 GD", "%grid budget reset"),
     "release": ("%grid release", "%grid release l1"),

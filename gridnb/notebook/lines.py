@@ -57,6 +57,14 @@ COMMANDS = {
             "bring the grid, or sites of it, to a number of workers",
             argument("numbers", nargs="+", help="4, or alpha=2 beta=1"),
         ),
+        _command(
+            "migrate",
+            "move what works at one site to another, while it works",
+            argument("source", help="the site that it leaves"),
+            argument("target", help="the site that it goes to"),
+            argument("--limit", metavar="TIME", default="5 min", help="for what runs to finish"),
+            argument("--force", action="store_true", help="end what cannot be moved"),
+        ),
         _command("status", "workers, leases, runs and traffic"),
         _command("jobs", "jobs of this budget, those that have ended too"),
         _command(
@@ -166,6 +174,16 @@ class Lines:
         grid = self._session.answering()
         count = grid.scale(_numbers(given.numbers))
         self._say(f"{count} worker{'' if count == 1 else 's'}")
+
+    def _migrate(self, given: argparse.Namespace) -> None:
+        say = Progress(self._session.shell, quiet=False)
+        grid = self._session.answering()
+        migration = grid.migrate(given.source, given.target, force=given.force, limit=given.limit)
+        try:
+            migration.wait(progress=lambda now: say(str(now)))
+        except KeyboardInterrupt:
+            migration.stop()
+            raise
 
     def _status(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
