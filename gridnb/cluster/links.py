@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gridnb.catalog import Catalog
+from gridnb.staged import NOTEBOOK
 
 __all__ = ["Egress", "LinkTable", "Traffic"]
 
@@ -72,7 +73,7 @@ class LinkTable:
 
         Latency in seconds, bandwidth in bytes a second, price in nano units a GiB.
         """
-        names = [site.name for site in catalog.sites]
+        names = [*catalog.names, NOTEBOOK]
         links = {}
         for i, a in enumerate(names):
             for j, b in enumerate(names):
@@ -165,5 +166,9 @@ class LinkTable:
 
 
 def _model(catalog: Catalog, a: str, b: str) -> list[float]:
+    if NOTEBOOK in (a, b):  # it is no site: it is linked as sites are by default, and sends for free
+        usual = catalog.default_link
+        price = 0 if a == NOTEBOOK else int(catalog.site(a).rate_card.egress_gib * 10**9)
+        return [usual.latency, float(usual.bandwidth or 0), price]
     link = catalog.link(a, b)
     return [link.latency, float(link.bandwidth or 0), int(catalog.egress(a, b) * 10**9)]

@@ -18,7 +18,7 @@ from distributed.comm.utils import to_frames
 from distributed.deploy.cluster import Cluster
 from distributed.scheduler import Scheduler, TaskState, WorkerState
 from distributed.threadpoolexecutor import ThreadPoolExecutor
-from distributed.worker import DEFAULT_EXTENSIONS, Worker
+from distributed.worker import DEFAULT_EXTENSIONS, Worker, thread_state
 
 __all__ = [
     "DEFAULT_EXTENSIONS",
@@ -34,5 +34,6 @@ __all__ = [
     "WorkerState",
     "_add_frames_header",
     "convert_stream_closed_error",
+    "thread_state",
     "to_frames",
 ]
