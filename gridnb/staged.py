@@ -303,7 +303,7 @@ def _wish(root: Path, digest: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        pass  # noqa: S110 - as it should be
+        pass
     else:
         raise StageError(
             f"{digest[:12]} is not at this site yet, and an async function cannot wait for it; "

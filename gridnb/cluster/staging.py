@@ -27,6 +27,7 @@ from gridnb import staged
 from gridnb.cluster.private import Worker, thread_state
 from gridnb.cluster.store import CHUNK, Manifest, Store, Writer, parts_of, read
 from gridnb.errors import StageError
+from gridnb.stagedfs import register
 
 __all__ = ["SiteStage"]
 
@@ -56,6 +57,7 @@ class SiteStage(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """Answer the hub and other workers, and bring what was staged before this worker came."""
         self.worker = worker
+        register()
         await asyncio.to_thread(self.store.prepare)
         worker.handlers.update(
             stage_bring=self.answer_bring,

@@ -298,9 +298,7 @@ class Writer:
     def __init__(self, store: Store, manifest: Manifest, evicted: list[str]) -> None:
         self._store, self.manifest, self.evicted = store, manifest, evicted
         self.missing = {
-            blob: size
-            for blob, size in manifest.blobs.items()
-            if not (store.blobs / blob).exists()
+            blob: size for blob, size in manifest.blobs.items() if not (store.blobs / blob).exists()
         }
         self.received = 0
         self._left = list(self.missing.items())

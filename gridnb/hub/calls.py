@@ -20,6 +20,7 @@ from gridnb.hub.leases import Lease
 from gridnb.hub.seats import Seats
 from gridnb.hub.slots import Slot
 from gridnb.hub.status import RUNS, status
+from gridnb.hub.volumes import Volumes
 from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
 from gridnb.units import Money
@@ -328,6 +329,39 @@ class Calls:
         if found.state != "running":
             raise HubError(f"run {run} is over; there is nothing to cancel")
         raise HubError(f"run {run} belongs to a kernel; interrupt it there")
+
+    # staged files
+
+    def share(self, volumes: Volumes) -> None:
+        """Answer for the files of this grid, too; its workers may ask for those that they need."""
+        self.volumes = volumes
+        names = ("stage", "stage_check", "staged", "publish", "volume")
+        self.hub.scheduler.answer(
+            grid_stage_need=volumes.need,
+            grid_stage_wanted=volumes.wanted,
+            **{f"grid_{n}": _guarded(getattr(self, n)) for n in names},
+        )
+
+    async def stage(self, digest: str) -> dict[str, Any]:
+        """Bring to all sites with workers what the notebook has staged."""
+        return await self.volumes.stage(digest)
+
+    async def stage_check(self, size: int, name: str) -> dict[str, Any]:
+        """Refuse what is too large for a site."""
+        self.volumes.check(size, name)
+        return {}
+
+    async def staged(self) -> dict[str, Any]:
+        """Return what was staged, and which sites have it."""
+        return {"items": self.volumes.describe()}
+
+    async def publish(self, inside: str, site: str | None = None) -> dict[str, Any]:
+        """Make a staged item of what a site has in the volume."""
+        return await self.volumes.publish(inside, site)
+
+    async def volume(self, inside: str, site: str | None = None) -> dict[str, Any]:
+        """Return which files there are under a path of the volume, and where."""
+        return {"files": await self.volumes.find(inside, site)}
 
     # the hub itself
 

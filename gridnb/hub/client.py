@@ -9,14 +9,14 @@ from typing import Any
 
 from dask.base import annotate
 from distributed import Adaptive, Client
-from distributed.core import Status, rpc
+from distributed.core import ConnectionPool, Status, rpc
 from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from gridnb import errors
 from gridnb.cluster.private import Cluster
 from gridnb.cluster.usage import RUN
-from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
+from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError, StageError
 from gridnb.hub import asking
 
 __all__ = ["GridClient", "GridCluster", "opened"]
@@ -73,6 +73,7 @@ class GridCluster(Cluster):
         self.security = security
         self._address = address
         self._coming: set[str] = set()
+        self._workers: ConnectionPool | None = None
         super().__init__(name=name, quiet=True, **kwargs)
         if not self.called_from_running_loop:
             self._loop_runner.start()
@@ -107,6 +108,28 @@ class GridCluster(Cluster):
         except GridError as error:
             raise error.with_traceback(None) from None  # the way through the loop says nothing
         return answer
+
+    def piece(self, address: str, inside: str, offset: int) -> bytes:
+        """Ask a worker for a piece of a file of the volume."""
+        return bytes(self.sync(self._piece, address, inside, offset))
+
+    async def _piece(self, address: str, inside: str, offset: int) -> bytes:
+        if self._workers is None:
+            arguments = self.security.get_connection_args("client")
+            self._workers = ConnectionPool(connection_args=arguments)
+            await self._workers.start()
+        try:
+            answer = await self._workers(address).volume_read(inside=inside, offset=offset)
+        except OSError as error:
+            raise StageError(f"the worker that had {inside} has gone; fetch it again") from error
+        if "error" in answer:
+            raise StageError(answer["error"])
+        return bytes(answer["data"])
+
+    async def _close(self) -> None:
+        if self._workers is not None:
+            await self._workers.close()
+        await super()._close()
 
     def buy(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Ask the hub for something that may cost; the user is asked before the first real money.

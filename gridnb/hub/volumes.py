@@ -251,9 +251,7 @@ class Volumes:
             return 0.0
         catalog = self.hub.catalog
         link = (
-            catalog.default_link
-            if NOTEBOOK in (source, target)
-            else catalog.link(source, target)
+            catalog.default_link if NOTEBOOK in (source, target) else catalog.link(source, target)
         )
         return link.latency + (size / link.bandwidth if link.bandwidth else 0.0)
 

@@ -40,9 +40,7 @@ def bring(store: Store, files: dict[str, bytes]) -> list[str]:
 
 def content(store: Store, digest: str) -> dict[str, bytes]:
     tree = store.trees / digest
-    return {
-        p.relative_to(tree).as_posix(): p.read_bytes() for p in tree.rglob("*") if p.is_file()
-    }
+    return {p.relative_to(tree).as_posix(): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
 
 
 @pytest.fixture
