@@ -108,7 +108,8 @@ def _told(grid: Grid, answer: dict[str, Any]) -> Staged:
 def _local(grid: Grid, path: Path, root: Path, say: Callable[[str], None]) -> Manifest:
     path = Path(os.path.normpath(path))
     if not path.exists():
-        near = get_close_matches(path.name, os.listdir(path.parent), 1) if _is_dir(path) else []
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, beside, 1)
         hint = f"did you mean {near[0]!r}?" if near else "give the path of one that there is"
         raise StageError(f"there is no file or directory {path}; {hint}")
     if not path.name:
@@ -128,10 +129,6 @@ def _local(grid: Grid, path: Path, root: Path, say: Callable[[str], None]) -> Ma
     manifest = Manifest.of(entries)
     _write(root, manifest, str(path), [times.get(entry.path) for entry in manifest.entries])
     return manifest
-
-
-def _is_dir(path: Path) -> bool:
-    return path.parent.is_dir()
 
 
 def _walk(path: Path, name: str, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str, int]]:

@@ -169,7 +169,7 @@ def _model(catalog: Catalog, a: str, b: str) -> list[float]:
     if NOTEBOOK in (
         a,
         b,
-    ):  # it is no site: it is linked as sites are by default, and sends for free
+    ):  # no site: linked as sites are by default, and sends for free
         usual = catalog.default_link
         price = 0 if a == NOTEBOOK else int(catalog.site(a).rate_card.egress_gib * 10**9)
         return [usual.latency, float(usual.bandwidth or 0), price]

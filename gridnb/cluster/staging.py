@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Hashable, Sequence
@@ -195,30 +196,35 @@ class SiteStage(WorkerPlugin):
 
     async def _grant_wishes(self) -> None:
         """Bring what processes at this site have opened."""
-        wishes = self.store.root / "wishes"
-        wishes.mkdir(mode=0o700, exist_ok=True)
         while True:
             await asyncio.sleep(_LOOK)
-            wanted: dict[str, list[Path]] = {}
-            for path in wishes.iterdir():
-                if path.suffix != ".error":
-                    wanted.setdefault(path.stem, []).append(path)
-            for digest, asked in wanted.items():
-                for path in asked:
-                    with contextlib.suppress(FileNotFoundError):
-                        if time.time() - path.stat().st_mtime > 1:
-                            path.touch(exist_ok=True)  # somebody cares for it
+            for digest in self._wishes():
                 if digest not in self._bringing:
-                    self._start(self._grant(digest, wishes))
+                    self._start(self._grant(digest))
 
-    async def _grant(self, digest: str, wishes: Path) -> None:
+    def _wishes(self) -> dict[str, list[Path]]:
+        """Return the wishes by what is wanted; who waits sees by their times that we care."""
+        found: dict[str, list[Path]] = {}
+        for path in (self.store.root / "wishes").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was fulfilled meanwhile
+                if path.suffix != ".error":
+                    if time.time() - path.stat().st_mtime > 1:
+                        os.utime(path)
+                    found.setdefault(path.stem, []).append(path)
+        return found
+
+    async def _grant(self, digest: str) -> None:
         try:
             await self.bring(digest)
         except (OSError, StageError) as error:
             text = str(error) if isinstance(error, StageError) else f"the hub is gone: {error}"
-            for path in wishes.glob(f"{digest}.*"):
-                if path.suffix != ".error":
-                    path.with_name(f"{path.name}.error").write_text(text)
+            self._refuse(digest, text)
+
+    def _refuse(self, digest: str, text: str) -> None:
+        for path in self._wishes().get(digest, ()):
+            part = path.with_name(f"{path.name}.part.error")
+            part.write_text(text)
+            part.rename(path.with_name(f"{path.name}.error"))
 
     # what others ask for
 

@@ -110,7 +110,8 @@ class Store:
 
     def prepare(self) -> None:
         """Make the directories."""
-        for path in (self.blobs, self.trees, self.items, self.uses, self.incoming):
+        wishes = self.root / "wishes"
+        for path in (self.blobs, self.trees, self.items, self.uses, self.incoming, wishes):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def has(self, digest: str) -> bool:

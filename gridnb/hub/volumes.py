@@ -220,7 +220,7 @@ class Volumes:
         raise StageError(f"no worker is up at {site}; ask for one with `%grid request`")
 
     async def find(self, inside: str, site: str | None) -> list[dict[str, Any]]:
-        """Return the files under a path of the volume: site, a worker's address, path, size, digest.
+        """Return the files under a path of the volume: where they are, size, digest.
 
         Raises
         ------
@@ -386,8 +386,12 @@ class Volumes:
                 return ""
             logger.info("%s from %s to %s: %s", item.digest, source, site, answer["failed"])
             failed[source] = answer["failed"]
-            if answer["kind"] == "Corrupt" and source != NOTEBOOK:
-                await self._look_again(source, item)
+            if answer["kind"] == "Corrupt":
+                if source == NOTEBOOK:
+                    name = item.manifest.name
+                    failed[source] = f"{name} has changed since it was staged; stage it again"
+                else:
+                    await self._look_again(source, item)
         name = item.manifest.name
         if not failed:
             return f"no place with workers has {name} any more; stage it again"

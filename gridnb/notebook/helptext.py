@@ -34,6 +34,7 @@ CELL_EXAMPLES = (
 _COMMAND_GROUPS = (
     ("Begin and end", "connect close"),
     ("Buy", "sites quote request scale release"),
+    ("Files", "stage fetch"),
     ("Watch", "status meter panel"),
     ("Pay", "budget bill"),
     ("Jobs", "jobs attach cancel"),
@@ -47,6 +48,8 @@ EXAMPLES: dict[str, Sequence[str]] = {
     "bill": ("%grid bill", "%grid bill --by owner,site"),
     "budget": ("%grid budget", "%grid budget 8 GD", "%grid budget reset"),
     "release": ("%grid release", "%grid release l1"),
+    "stage": ("data = %grid stage data/", "%grid stage https://example.org/t.csv", "%grid stage"),
+    "fetch": ("%grid fetch out/table.csv", "%grid fetch out results/"),
     "attach": ("%grid attach 3f2a-7",),
     "cancel": ("%grid cancel 3f2a-7",),
 }

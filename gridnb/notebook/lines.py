@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -68,6 +69,19 @@ COMMANDS = {
             "cancel",
             "end a job, running or not",
             argument("run", help="its id or the end of it, as `%%grid jobs` lists it"),
+        ),
+        _command(
+            "stage",
+            "bring a file, directory or URL to all sites, once each; without a path: what is there",
+            argument("path", nargs="?", help="a path or URL, or grid-stage://… of the volume"),
+            argument("--site", metavar="NAME", help="publish what this site has in the volume"),
+        ),
+        _command(
+            "fetch",
+            "bring here what cells or tasks have written below grid.volume",
+            argument("path", help="its path in the volume, like out/table.csv"),
+            argument("to", nargs="?", help="a file or directory here"),
+            argument("--site", metavar="NAME", help="of this site, if several have that name"),
         ),
         _command("meter", "spent, held, left, and how long it lasts"),
         _command("panel", "a live panel: meter, request form, sites, leases, runs and bill"),
@@ -202,6 +216,31 @@ class Lines:
             say(f"{how} {describe(grid)}")
         return self._session.connected().job(record.run, space)
 
+    def _stage(self, given: argparse.Namespace) -> Any:
+        from gridnb.staging import stage
+        from gridnb.widgets import staged
+
+        grid = self._session.answering()
+        if given.path is None:
+            return staged.table(grid.staged(), grid.status(runs=0)["grid"])
+        say = Progress(self._session.shell, quiet=False)
+        space = self._session.shell.user_ns
+        source = space[given.path] if _is_path(space.get(given.path)) else given.path
+        done = stage(grid, source, site=given.site, say=say)
+        say(staged.sentence(done))
+        return done
+
+    def _fetch(self, given: argparse.Namespace) -> Any:
+        from gridnb.staging import fetch
+
+        grid = self._session.answering()
+        space = self._session.shell.user_ns
+        path = space[given.path] if _is_path(space.get(given.path)) else given.path
+        say = Progress(self._session.shell, quiet=False)
+        found = fetch(grid, path, given.to, site=given.site, say=say)
+        say(f"fetched {found}")
+        return found
+
     def _meter(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
 
@@ -270,6 +309,11 @@ class Lines:
             )
         self._session.close()
         self._say(f"grid {name} has ended; nothing of it runs or costs any more")
+
+
+def _is_path(value: object) -> bool:
+    """Whether a word of a line is the name of a path in the notebook."""
+    return isinstance(value, os.PathLike)
 
 
 def _leased(lease: Lease) -> str:
