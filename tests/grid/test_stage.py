@@ -185,7 +185,10 @@ def test_what_a_process_opens_that_is_not_there_is_brought(grid: gridnb.Grid, fi
         import subprocess
         import sys
 
-        code = f"from gridnb.staged import GridPath; import os; print(os.fspath(GridPath({path.path!r})))"
+        code = (
+            "import os\nfrom gridnb.staged import GridPath\n"
+            f"print(os.fspath(GridPath({path.path!r})))"
+        )
         return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
 
     out = grid.client.submit(in_a_child, path, workers=workers(grid, "b")).result(60)
