@@ -54,9 +54,14 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PATIENCE = 60.0  # seconds in which some worker of the site has to care for a wish
 _POLL = 0.03
 
-#: Says for whom a path is opened in this thread; what is opened for None is held until the
-#: process ends.
-owner: Callable[[], Hashable] = lambda: None  # noqa: E731 - it is replaced in workers and cells
+
+def nobody() -> Hashable:
+    """Say that a path is opened for nobody in particular: it is held until the process ends."""
+    return None
+
+
+#: Says for whom a path is opened in this thread; workers put in who runs there.
+owner: Callable[[], Hashable] = nobody
 
 _held: dict[tuple[str, str], tuple[int, set[Hashable]]] = {}
 _guard = threading.Lock()
@@ -361,6 +366,13 @@ def _original(root: Path, path: GridPath) -> Path:
 def changed(record: dict[str, Any]) -> str | None:
     """Return the first file of a staged original that is not as it was, or None."""
     source = Path(record["source"])
+    if source.is_dir():
+        known = {name.removesuffix("/") for name, _, _ in record["entries"]}
+        for above, folders, names in os.walk(source, followlinks=True):
+            for each in [*names, *([] if folders or names else ["."])]:
+                here = Path(above, each)
+                if (source.name / here.relative_to(source)).as_posix() not in known:
+                    return str(here)
     for (name, size, _), time_then in zip(record["entries"], record["times"], strict=True):
         file = source.joinpath(*PurePosixPath(name).parts[1:])
         try:

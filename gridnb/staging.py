@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gridnb import staged
-from gridnb.cluster.store import CHUNK, Entry, Manifest
+from gridnb.cluster.store import CHUNK, Entry, Manifest, Store, parts_of
 from gridnb.errors import StageError
 from gridnb.staged import NOTEBOOK, SCHEME, VOLUME, GridPath
 from gridnb.units import Money, format_bytes
@@ -79,6 +81,8 @@ def stage(
     if isinstance(source, GridPath) or str(source).startswith(f"{SCHEME}://"):
         path = source if isinstance(source, GridPath) else GridPath(str(source))
         if path.digest is None:
+            if not path.name:
+                raise StageError("the whole volume cannot be staged; give a path below it")
             say(f"publishing {path.name}…")
             return _told(grid, grid.cluster.call("publish", inside=_inside(grid, path), site=site))
         return _told(grid, grid.cluster.call("stage", digest=path.digest))
@@ -151,7 +155,23 @@ def _walk(path: Path, name: str, above: tuple[Path, ...] = ()) -> Iterator[tuple
         yield path, f"{name}/", 0
 
 
+#: Digests of files that were hashed before, by what would be another if they had been written.
+_hashed: dict[tuple[str, int, int, int], str] = {}
+_FRESH = 2 * 10**9  # a write so many ns after another may leave the time as it was
+
+
 def _hash(path: Path, size: int) -> tuple[str, int]:
+    info = path.stat()
+    key = str(path), info.st_ino, info.st_size, info.st_mtime_ns
+    if key in _hashed and info.st_size == size:
+        return _hashed[key], info.st_mtime_ns
+    found, changed_at = _hash_anew(path, size)
+    if time.time_ns() - changed_at > _FRESH:
+        _hashed[key] = found
+    return found, changed_at
+
+
+def _hash_anew(path: Path, size: int) -> tuple[str, int]:
     try:
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -301,6 +321,8 @@ def fetch(
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """See :meth:`gridnb.Grid.fetch`."""
+    if isinstance(path, GridPath) and path.digest is not None:
+        return _fetch_staged(grid, path, path.digest, to, say)
     inside = _inside(grid, path)
     found = grid.cluster.call("volume", inside=inside, site=site)["files"]
     files = _agreed(found)
@@ -311,6 +333,41 @@ def fetch(
     for each in files:
         below = PurePosixPath(each["path"]).relative_to(inside)
         _bring(grid, each, target if alone else target / below)
+    return target
+
+
+def _fetch_staged(
+    grid: Grid,
+    path: GridPath,
+    digest: str,
+    to: str | os.PathLike[str] | None,
+    say: Callable[[str], None],
+) -> Path:
+    """Bring what was published from a site; what was staged from here is here."""
+    store = Store(staged.directory(grid.id, NOTEBOOK), sys.maxsize)
+    store.prepare()
+    if not store.has(digest):
+        source = grid.cluster.call("stage_source", digest=digest)
+        manifest = Manifest.of(source["entries"])
+        say(f"fetching {manifest.name} ({format_bytes(manifest.size)})…")
+        with store.writing(manifest) as writer:
+            try:
+                for parts in parts_of(writer.missing):
+                    grid.carry(source["site"], NOTEBOOK, sum(part.size for part in parts))
+                    which = {"parts": [list(part) for part in parts], "place": NOTEBOOK}
+                    writer.feed(grid.cluster.piece(source["address"], "stage_read", **which))
+                writer.finish()
+            finally:
+                writer.close()
+    here = path.local
+    if to is None:
+        return here
+    target = _target(grid, path.name, to)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if here.is_dir():
+        shutil.copytree(here, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(here, target)
     return target
 
 
@@ -344,7 +401,8 @@ def _bring(grid: Grid, file: dict[str, Any], target: Path) -> None:
         with part.open("wb") as here:
             while offset < file["size"]:
                 grid.carry(file["site"], NOTEBOOK, min(CHUNK, file["size"] - offset))
-                data = grid.cluster.piece(file["address"], file["path"], offset)
+                which = {"inside": file["path"], "offset": offset}
+                data = grid.cluster.piece(file["address"], "volume_read", **which)
                 if not data:
                     break
                 hashed.update(data)

@@ -35,6 +35,7 @@ __all__ = ["SiteStage"]
 logger = logging.getLogger("gridnb.worker")
 
 _WINDOW = 8  # pieces that are on their way at once: latency is waited for once, not for each
+_RUNNING = frozenset({"executing", "long-running", "cancelled", "resumed"})
 _LOOK = 0.05  # seconds between looks for wishes
 _STALLED = 5.0  # seconds without a piece after which the hub is asked what to do
 _CATCH_UP = 15.0  # seconds that a worker that joins waits for items beyond what they should take
@@ -54,6 +55,8 @@ class SiteStage(WorkerPlugin):
         self.store = Store(Path(root), limit)
         self._bringing: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Who waits for the store does so in a thread, of which there are few.
+        self._alone = asyncio.Lock()
 
     async def setup(self, worker: Worker) -> None:
         """Answer the hub and other workers, and bring what was staged before this worker came."""
@@ -79,7 +82,8 @@ class SiteStage(WorkerPlugin):
 
     def transition(self, key: Hashable, start: str, finish: str, **_: Any) -> None:
         """Let go of what a task has opened when it leaves its slot."""
-        if start in ("executing", "long-running", "cancelled"):
+        # One that is cancelled runs on.
+        if start in _RUNNING and finish not in _RUNNING:
             staged.release(key)
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
@@ -143,7 +147,8 @@ class SiteStage(WorkerPlugin):
         """Bring what the hub says from where it says; returns how that went."""
         manifest = Manifest.of(order["entries"])
         try:
-            received, evicted = await self._pull(manifest, order["address"], comm)
+            async with self._alone:
+                received, evicted = await self._pull(manifest, order["address"], comm)
         except (OSError, StageError) as error:
             text = " ".join(str(error).split()) or type(error).__name__
             return {"failed": text, "kind": type(error).__name__}
@@ -254,10 +259,12 @@ class SiteStage(WorkerPlugin):
             raise StageError(f"{inside!r} leads out of the volume")
         return self.store.root / staged.VOLUME / inside
 
-    async def answer_list(self, inside: str) -> dict[str, Any]:
-        """Say which files there are under a path of the volume: path, size, SHA-256."""
+    async def answer_list(self, inside: str, digests: bool) -> dict[str, Any]:
+        """Say which files there are under a path of the volume: path, size, SHA-256 if wanted."""
         try:
-            return {"files": await asyncio.to_thread(_listed, self._volume(inside), inside)}
+            return {
+                "files": await asyncio.to_thread(_listed, self._volume(inside), inside, digests)
+            }
         except (OSError, StageError) as error:
             return {"error": str(error)}
 
@@ -302,15 +309,17 @@ def _task_of_thread() -> Hashable:
     return getattr(thread_state, "key", None)
 
 
-def _listed(path: Path, inside: str) -> list[tuple[str, int, str]]:
+def _listed(path: Path, inside: str, digests: bool = True) -> list[tuple[str, int, str]]:
     if not path.exists():
         return []
     files = [path] if path.is_file() else [p for p in sorted(path.rglob("*")) if p.is_file()]
     found = []
     for each in files:
-        with each.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+        digest, size = "", each.stat().st_size
+        if digests:
+            with each.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
         name = (PurePosixPath(inside) / each.relative_to(path).as_posix()).as_posix()
         found.append((name, size, digest))
     return found

@@ -335,7 +335,7 @@ class Calls:
     def share(self, volumes: Volumes) -> None:
         """Answer for the files of this grid, too; its workers may ask for those that they need."""
         self.volumes = volumes
-        names = ("stage", "stage_check", "staged", "publish", "volume")
+        names = ("stage", "stage_check", "staged", "stage_source", "publish", "volume")
         self.hub.scheduler.answer(
             grid_stage_need=volumes.need,
             grid_stage_wanted=volumes.wanted,
@@ -359,9 +359,15 @@ class Calls:
         """Make a staged item of what a site has in the volume."""
         return await self.volumes.publish(inside, site)
 
-    async def volume(self, inside: str, site: str | None = None) -> dict[str, Any]:
+    async def stage_source(self, digest: str) -> dict[str, Any]:
+        """Return what an item is, and from where the notebook can have it."""
+        return await self.volumes.source(digest)
+
+    async def volume(
+        self, inside: str, site: str | None = None, digests: bool = True
+    ) -> dict[str, Any]:
         """Return which files there are under a path of the volume, and where."""
-        return {"files": await self.volumes.find(inside, site)}
+        return {"files": await self.volumes.find(inside, site, digests)}
 
     # the hub itself
 

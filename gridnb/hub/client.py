@@ -109,19 +109,25 @@ class GridCluster(Cluster):
             raise error.with_traceback(None) from None  # the way through the loop says nothing
         return answer
 
-    def piece(self, address: str, inside: str, offset: int) -> bytes:
-        """Ask a worker for a piece of a file of the volume."""
-        return bytes(self.sync(self._piece, address, inside, offset))
+    def piece(self, address: str, call: str, **which: Any) -> bytes:
+        """Ask a worker for a piece of a file.
 
-    async def _piece(self, address: str, inside: str, offset: int) -> bytes:
+        Raises
+        ------
+        StageError
+            If the worker has gone, or has no such file.
+        """
+        return bytes(self.sync(self._piece, address, call, which))
+
+    async def _piece(self, address: str, call: str, which: dict[str, Any]) -> bytes:
         if self._workers is None:
             arguments = self.security.get_connection_args("client")
             self._workers = ConnectionPool(connection_args=arguments)
             await self._workers.start()
         try:
-            answer = await self._workers(address).volume_read(inside=inside, offset=offset)
+            answer = await getattr(self._workers(address), call)(**which)
         except OSError as error:
-            raise StageError(f"the worker that had {inside} has gone; fetch it again") from error
+            raise StageError("the worker that sends it has gone; fetch it again") from error
         if "error" in answer:
             raise StageError(answer["error"])
         return bytes(answer["data"])

@@ -159,6 +159,23 @@ class Volumes:
         self._arrived(holders[0], manifest.digest, answer["evicted"])
         return await self._add(manifest, holders[0])
 
+    async def source(self, digest: str) -> dict[str, Any]:
+        """Return what an item is, and which site can give it to the notebook for the least.
+
+        Raises
+        ------
+        StageError
+            If no site with workers has it.
+        """
+        item = self.items.get(digest)
+        sites = [s for s in self.sites_of(digest) if self._up(s)]
+        if item is None or not sites:
+            raise StageError(f"no site with workers has {digest[:12]}; stage it again")
+        price = self.hub.catalog.site
+        site = min(sites, key=lambda name: (price(name).rate_card.egress_gib, name))
+        entries = [list(entry) for entry in item.manifest.entries]
+        return {"site": site, "address": self._up(site)[0].address, "entries": entries}
+
     async def _add(self, manifest: Manifest, origin: str) -> dict[str, Any]:
         digest = manifest.digest
         item = self.items.pop(digest, None) or Item(manifest, origin)
@@ -219,7 +236,9 @@ class Volumes:
             return dict(answer)
         raise StageError(f"no worker is up at {site}; ask for one with `%grid request`")
 
-    async def find(self, inside: str, site: str | None) -> list[dict[str, Any]]:
+    async def find(
+        self, inside: str, site: str | None, digests: bool = True
+    ) -> list[dict[str, Any]]:
         """Return the files under a path of the volume: where they are, size, digest.
 
         Raises
@@ -231,7 +250,7 @@ class Volumes:
             self.hub.catalog.site(site)
         found = []
         for place in dict.fromkeys(slot.site.name for slot in self._up(site)):
-            answer = await self._ask(place, "volume_list", inside=inside)
+            answer = await self._ask(place, "volume_list", inside=inside, digests=digests)
             address = self._up(place)[0].address
             for path, size, digest in answer["files"]:
                 more = {"path": path, "size": size, "digest": digest}

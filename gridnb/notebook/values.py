@@ -115,7 +115,7 @@ def written(session: Session, typed: str) -> list[str]:
     above = typed[: typed.rfind("/") + 1]
     try:
         cluster: GridCluster = session.answering().cluster
-        found = cluster.call("volume", inside=above.rstrip("/") or ".")["files"]
+        found = cluster.call("volume", inside=above.rstrip("/") or ".", digests=False)["files"]
     except GridError:
         return []
     rest = [each["path"].removeprefix("./").removeprefix(above) for each in found]

@@ -142,6 +142,9 @@ def test_a_directory_of_which_one_file_changes(grid: gridnb.Grid, tmp_path: Path
     assert second.sent == 2 * len("n,m\n0,7\n")
     with pytest.raises(StageError, match="part-0.csv has changed since it was staged"):
         first.exists()
+    (data / "more").touch()
+    with pytest.raises(StageError, match="more has changed since it was staged"):
+        second.exists()
 
 
 def test_dask_collections_read_it_where_it_is(grid: gridnb.Grid, tmp_path: Path) -> None:
@@ -267,6 +270,11 @@ def test_written_files_come_back_and_are_published(grid: gridnb.Grid, tmp_path: 
     assert ("a", "b") in path.routes
     there = grid.client.submit(path.read_text, workers=workers(grid, "b")).result(30)
     assert there == "a" * 10
+    with pytest.raises(StageError, match="is not here; `grid.fetch` brings what sites have"):
+        path.read_text()
+    grid.fetch(path)
+    assert path.read_text() == "a" * 10
+    assert grid.fetch(path, tmp_path / "copy").read_text() == "a" * 10
     for site in "ab":
         task = grid.client.submit(write, out / "same", f"by {site}", workers=workers(grid, site))
         task.result(30)
