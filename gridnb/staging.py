@@ -120,7 +120,7 @@ def _local(grid: Grid, path: Path, root: Path, say: Callable[[str], None]) -> Ma
         raise StageError(f"{path} cannot be staged; give a directory below it")
     found = list(_walk(path, path.name))
     sizes = [size for _, _, size in found]
-    grid.cluster.call("stage_check", size=sum(sizes), name=path.name)
+    grid.cluster.call("stage_check", size=sum(sizes), what=path.name)
     say(f"hashing {path.name} ({format_bytes(sum(sizes))})…")
     entries, times = [], {}
     for file, name, size in found:
@@ -161,7 +161,10 @@ _FRESH = 2 * 10**9  # a write so many ns after another may leave the time as it 
 
 
 def _hash(path: Path, size: int) -> tuple[str, int]:
-    info = path.stat()
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}") from None
     key = str(path), info.st_ino, info.st_size, info.st_mtime_ns
     if key in _hashed and info.st_size == size:
         return _hashed[key], info.st_mtime_ns
@@ -207,7 +210,7 @@ class _There:
 def _download(grid: Grid, url: str, root: Path, say: Callable[[str], None]) -> Manifest:
     there = _look(url)
     known = sum(size or 0 for _, size in there.files.values())
-    grid.cluster.call("stage_check", size=known, name=there.name)
+    grid.cluster.call("stage_check", size=known, what=there.name)
     if (free := shutil.disk_usage(root).free) < known:
         raise StageError(
             f"{there.name} has {format_bytes(known)}, and {format_bytes(free)} are free on the "
@@ -224,7 +227,7 @@ def _download(grid: Grid, url: str, root: Path, say: Callable[[str], None]) -> M
             size, digest = _copy(there.fs, path, target)
             entries.append(Entry(name, size, digest))
         manifest = Manifest.of(entries)
-        grid.cluster.call("stage_check", size=manifest.size, name=there.name)
+        grid.cluster.call("stage_check", size=manifest.size, what=there.name)
         tree = root / "trees" / manifest.digest
         if not tree.exists():
             part.rename(tree)

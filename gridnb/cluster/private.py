@@ -6,6 +6,7 @@ new release has changed (``tests/cluster/test_private.py``).
 
 from __future__ import annotations
 
+from dask.context import thread_state
 from distributed.comm.tcp import (
     TLS,
     TLSBackend,
@@ -18,7 +19,7 @@ from distributed.comm.utils import to_frames
 from distributed.deploy.cluster import Cluster
 from distributed.scheduler import Scheduler, TaskState, WorkerState
 from distributed.threadpoolexecutor import ThreadPoolExecutor
-from distributed.worker import DEFAULT_EXTENSIONS, Worker, thread_state
+from distributed.worker import DEFAULT_EXTENSIONS, Worker
 
 __all__ = [
     "DEFAULT_EXTENSIONS",

@@ -20,8 +20,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from distributed.comm import connect
-from distributed.comm.core import Comm
+from distributed.comm.core import Comm, connect
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from gridnb import staged

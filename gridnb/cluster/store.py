@@ -362,6 +362,8 @@ class Writer:
         if self._left:
             raise Corrupt(f"{self.manifest.name}: less has arrived than was asked for")
         store, digest = self._store, self.manifest.digest
+        if store.has(digest):  # another process has brought it while this one waited
+            return
         tree = store.incoming / digest
         tree.mkdir(mode=0o700)
         for entry in self.manifest.entries:

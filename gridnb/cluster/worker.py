@@ -128,7 +128,7 @@ async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
             startup_information={"site": lambda _: spec["site"], "lease": lambda _: spec["lease"]},
             dashboard=False,
             nanny=None,
-            plugins=[stage] if stage else [],
+            plugins=(stage,) if stage else (),
         )
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(worker.close()))

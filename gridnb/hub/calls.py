@@ -346,9 +346,9 @@ class Calls:
         """Bring to all sites with workers what the notebook has staged."""
         return await self.volumes.stage(digest)
 
-    async def stage_check(self, size: int, name: str) -> dict[str, Any]:
+    async def stage_check(self, size: int, what: str) -> dict[str, Any]:
         """Refuse what is too large for a site."""
-        self.volumes.check(size, name)
+        self.volumes.check(size, what)
         return {}
 
     async def staged(self) -> dict[str, Any]:

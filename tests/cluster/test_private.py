@@ -48,3 +48,15 @@ def test_a_worker_sets_up_tasks_by_the_name_of_its_executor() -> None:
 
     assert '"ThreadPoolExecutor" in str(type(e))' in inspect.getsource(Worker)
     assert "ThreadPoolExecutor" in str(SiteThreadPoolExecutor)
+
+
+def test_a_worker_sets_plugins_up_before_it_can_be_given_a_task() -> None:
+    source = inspect.getsource(private.Worker.start_unsafe)
+    assert source.index("_pending_plugins") < source.index("_register_with_scheduler")
+
+
+def test_a_task_knows_its_key_in_its_thread() -> None:
+    from distributed import worker
+
+    assert worker.thread_state is private.thread_state
+    assert "thread_state.key" in inspect.getsource(worker)

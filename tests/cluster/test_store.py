@@ -127,7 +127,7 @@ class Stores(RuleBasedStateMachine):
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestStores.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
 
 
 @given(sizes=st.lists(st.integers(0, 50), max_size=8), size=st.integers(1, 20))
