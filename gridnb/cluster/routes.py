@@ -29,6 +29,7 @@ def plan(
     seconds: Callable[[str, str], float],
     egress: Callable[[str, str], Decimal],
     waiting: Mapping[str, Decimal],
+    narrow: str | None = None,
 ) -> list[Hop]:
     """Plan the transfers that bring an item from its holders to all targets.
 
@@ -41,6 +42,8 @@ def plan(
         Of the whole item, from one place to another.
     waiting
         What a second of waiting costs at a target.
+    narrow
+        A place with one line for all that it sends: its transfers follow each other.
 
     >>> slow = {("here", "a"): 1.0, ("here", "b"): 9.0, ("a", "b"): 2.0}
     >>> hops = plan(["here"], ["b", "a"], lambda *pair: slow[pair], lambda *_: Decimal(0), {})
@@ -49,18 +52,21 @@ def plan(
     """
     ready = dict.fromkeys(holders, 0.0)
     left = list(dict.fromkeys(target for target in targets if target not in ready))
-    hops = []
+    hops: list[Hop] = []
+
+    def weight(hop: Hop) -> tuple[Decimal, float]:
+        rate = waiting.get(hop.target, Decimal(0))
+        return hop.egress + rate * Decimal(hop.arrives), hop.arrives
+
     while left and ready:
-
-        def weight(pair: tuple[str, str]) -> tuple[Decimal, float]:
-            source, target = pair
-            arrives = ready[source] + seconds(source, target)
-            rate = waiting.get(target, Decimal(0))
-            return egress(source, target) + rate * Decimal(arrives), arrives
-
-        source, target = min(((s, t) for s in ready for t in left), key=weight)
-        arrives = ready[source] + seconds(source, target)
-        hops.append(Hop(source, target, arrives, egress(source, target)))
-        ready[target] = arrives
-        left.remove(target)
+        possible = (
+            Hop(source, target, start + seconds(source, target), egress(source, target))
+            for source, start in ready.items()
+            for target in left
+        )
+        hops.append(best := min(possible, key=weight))
+        ready[best.target] = best.arrives
+        if best.source == narrow:
+            ready[narrow] = best.arrives
+        left.remove(best.target)
     return hops

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,18 @@ _ALLOWANCE_POLL = 0.05
 
 
 class Home:
-    """`root` is the notebook's directory, in which it leaves a record of what it stages."""
+    """`root` is the notebook's directory, in which it leaves a record of what it stages.
 
-    def __init__(self, root: Path, security: Security, links: Path | None) -> None:
+    `links` is the table of modelled links, if there is one, and `bandwidth` that of the
+    notebook's line, in bytes a second; 0 for unlimited.
+    """
+
+    def __init__(
+        self, root: Path, security: Security, links: Path | None, bandwidth: float = 0.0
+    ) -> None:
         self.root = root
         self._security = security
+        self._bandwidth, self._busy = bandwidth, 0.0
         self._links = LinkTable(links) if links is not None else None
         self._files: dict[str, tuple[Path, int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,8 +105,14 @@ class Home:
         if self._links is not None:
             while (wait := self._links.reserve(NOTEBOOK, place, len(data))) is None:  # noqa: ASYNC110 - another process raises it
                 await asyncio.sleep(_ALLOWANCE_POLL)
-            await asyncio.sleep(wait)
+            await asyncio.sleep(self._line(len(data), wait))
         return {"data": data}
+
+    def _line(self, size: int, wait: float) -> float:
+        """Take the notebook's one line, which all sites share; returns the seconds until then."""
+        now = time.monotonic()
+        self._busy = max(now, self._busy) + (size / self._bandwidth if self._bandwidth else 0.0)
+        return max(wait, self._busy - now)
 
     async def close(self) -> None:
         """End the server and its thread."""

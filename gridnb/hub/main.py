@@ -150,6 +150,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
         directory(place.grid, NOTEBOOK),
         security(certificates.paths(place.directory, "hub").as_dict()),
         place.directory / "links" if links else None,
+        catalog.default_link.bandwidth or 0.0,
     )
     volumes = hub.volumes = Volumes(hub, home, links, settings.stage.limit)
     calls.share(volumes)

@@ -300,6 +300,7 @@ class Volumes:
             lambda source, target: self._seconds(size, source, target),
             lambda source, target: self._egress(size, source, target),
             self._waiting(),
+            NOTEBOOK,
         )
 
     def _plan(self, item: Item, sites: list[str]) -> None:
@@ -399,7 +400,7 @@ class Volumes:
             address = await self._address(source)
             entries = [list(entry) for entry in item.manifest.entries]
             await comm.write({"entries": entries, "address": address})
-            answer = await self._outcome(comm, source)
+            answer = await self._outcome(comm, source, site)
             if "received" in answer:
                 self._account(item, source, site, answer)
                 return ""
@@ -423,7 +424,7 @@ class Volumes:
             return await self.home.address()
         return str(self._up(place)[0].address)
 
-    async def _outcome(self, comm: Comm, source: str) -> dict[str, Any]:
+    async def _outcome(self, comm: Comm, source: str, site: str) -> dict[str, Any]:
         """Wait for what comes of an order; says whether a worker that gets nothing is to wait."""
         quiet_since = clock()
         while True:
@@ -431,7 +432,7 @@ class Volumes:
             if "stalled" not in answer:
                 return answer
             quiet = clock() - quiet_since
-            poor = self._poor(source)
+            poor = self._poor(source) or self._poor(site)  # what is asked for is paid, too
             wait = quiet < (_MONEY if poor else _SILENCE)
             await comm.write({"wait": wait})
             if not wait:
@@ -439,7 +440,7 @@ class Volumes:
                 if poor and "failed" in answer:
                     return {
                         **answer,
-                        "failed": f"the budget does not pay for what leaves {source}; raise it "
+                        "failed": f"the budget does not pay for what {source} and {site} send; raise it "
                         "with `%grid budget`",
                     }
                 return answer

@@ -320,7 +320,7 @@ def test_from_site_to_site_where_that_is_quicker(file: Path) -> None:
 
 
 def test_not_over_dear_links_and_what_it_costs_is_charged(file: Path) -> None:
-    with gridnb.Grid(catalog("ab", egress="400", home="40 MB/s"), "50 GD", "dear") as grid:
+    with gridnb.Grid(catalog("ab", egress="400", home="40 MB/s"), "500 GD", "dear") as grid:
         for site in "ab":
             grid.request(workers=1, sites=[site]).wait()
         path = grid.stage(file)
@@ -353,7 +353,7 @@ def test_what_the_budget_does_not_pay_for_does_not_move() -> None:
                 return made.write(bytes(2 * MIB))
 
         grid.client.submit(write, grid.volume / "zeros", workers=workers(grid, "a")).result(30)
-        with pytest.raises(StageError, match="the budget does not pay for what leaves a"):
+        with pytest.raises(StageError, match="the budget does not pay for what a and b send"):
             grid.stage(grid.volume / "zeros")
         with pytest.raises(BudgetError, match="does not pay for"):
             grid.fetch(grid.volume / "zeros")
