@@ -190,7 +190,7 @@ class Grid:
         self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
         self.client: GridClient = GridClient(self.cluster)
         #: Waits as long as a transfer between places takes, when it is paid for.
-        self.carry = Carrier(directory)
+        self.carry: Callable[[str, str, int], None] = Carrier(directory)
         self.seats: Seats = Seats(
             self.cluster.call, self.client.id, tls, Kept(self._egress), self.carry
         )

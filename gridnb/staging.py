@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gridnb import staged
 from gridnb.cluster.store import CHUNK, Entry, Manifest, Store, parts_of
@@ -27,9 +27,18 @@ from gridnb.staged import NOTEBOOK, SCHEME, VOLUME, GridPath
 from gridnb.units import Money, format_bytes
 
 if TYPE_CHECKING:
-    from gridnb.grid import Grid
+    from gridnb.hub.client import GridCluster
 
-__all__ = ["Staged", "fetch", "listed", "stage", "volume"]
+__all__ = ["Grid", "Staged", "fetch", "listed", "stage", "volume"]
+
+
+class Grid(Protocol):
+    """What is used here of a :class:`gridnb.Grid`."""
+
+    id: str
+    currency: str
+    cluster: GridCluster
+    carry: Callable[[str, str, int], None]
 
 
 class Staged(GridPath):

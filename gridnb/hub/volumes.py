@@ -438,11 +438,9 @@ class Volumes:
             if not wait:
                 answer = await comm.read()
                 if poor and "failed" in answer:
-                    return {
-                        **answer,
-                        "failed": f"the budget does not pay for what {source} and {site} send; raise it "
-                        "with `%grid budget`",
-                    }
+                    pair = f"{source} and {site}"
+                    text = f"the budget does not pay for what {pair} send; see `%grid budget`"
+                    return {**answer, "failed": text}
                 return answer
 
     def _poor(self, source: str) -> bool:
