@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -225,7 +226,9 @@ class Lines:
             return staged.table(grid.staged(), grid.status(runs=0)["grid"])
         say = Progress(self._session.shell, quiet=False)
         space = self._session.shell.user_ns
-        source = space[given.path] if _is_path(space.get(given.path)) else given.path
+        # A file comes before a name: `data = %grid stage data` means the file each time.
+        named = _is_path(space.get(given.path)) and not Path(given.path).expanduser().exists()
+        source = space[given.path] if named else given.path
         done = stage(grid, source, site=given.site, say=say)
         say(staged.sentence(done))
         return done

@@ -68,7 +68,7 @@ def test_bad_input_is_one_line(grid, data, code, text):
 
 
 def test_paths_are_completed(grid, data):
-    assert grid.complete("%grid stage tab") == ["table.csv"]
+    assert grid.complete("%grid stage tab") == ["table", "table.csv"]
     assert "out/" in grid.complete("%grid fetch ")
     assert grid.complete("%grid fetch out/") == ["out/r.txt"]
     assert "alpha" in grid.complete("%grid fetch out --site ")
