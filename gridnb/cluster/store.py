@@ -159,7 +159,11 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._clean(manifest)
             evicted = self._make_room(manifest)
-            yield Writer(self, manifest, evicted)
+            writer = Writer(self, manifest, evicted)
+            try:
+                yield writer
+            finally:
+                writer.close()
 
     def _clean(self, wanted: Manifest) -> None:
         """Remove what an interrupted writer has left; whole blobs that are wanted stay."""
