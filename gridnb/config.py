@@ -91,6 +91,16 @@ class RunSettings(_Section):
     keep: Seconds = 14 * 86400.0
 
 
+class StageSettings(_Section):
+    """Files that are staged.
+
+    limit
+        Bytes that they may take at each site; beyond it the least recently used goes.
+    """
+
+    limit: Size = 10 * 2**30
+
+
 class Settings(_Section):
     """All settings of gridnb.
 
@@ -118,6 +128,7 @@ class Settings(_Section):
     lease: LeaseSettings = LeaseSettings()
     hub: HubSettings = HubSettings()
     runs: RunSettings = RunSettings()
+    stage: StageSettings = StageSettings()
 
 
 def settings() -> Settings:

@@ -11,6 +11,7 @@
     │   └── LedgerUnavailable   its file cannot be read or written now
     ├── ProviderError        a site could not start or end a worker
     ├── HubError             the process that owns a grid is missing or does not answer
+    ├── StageError           a file cannot be staged, brought to a site, or fetched
     └── CellError            a cell cannot be carried to a site or back
         ├── CaptureError     a name that the cell reads cannot travel
         ├── ReturnError      a value cannot come back
@@ -40,6 +41,7 @@ __all__ = [
     "ProviderError",
     "RequestError",
     "ReturnError",
+    "StageError",
 ]
 
 
@@ -118,6 +120,10 @@ class ProviderError(GridError):
 
 class HubError(GridError):
     """The hub of a grid cannot be reached, or refused."""
+
+
+class StageError(GridError):
+    """A file cannot be staged, brought to a site, or fetched from one."""
 
 
 class CellError(GridError):

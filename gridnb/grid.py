@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gridnb.links import Links
     from gridnb.migrating import Migration
     from gridnb.seats import Seats
+    from gridnb.staged import GridPath
+    from gridnb.staging import Staged
     from gridnb.widgets.panel import Panel
 
 __all__ = ["Grid", "Lease"]
@@ -181,7 +183,9 @@ class Grid:
         from gridnb.jobs.follower import Follower
         from gridnb.jobs.results import Access
         from gridnb.seats import Seats
+        from gridnb.stagedfs import register
 
+        register()
         self.id = grid
         self.account = account
         self.currency = currency
@@ -189,8 +193,10 @@ class Grid:
         tls = certificates.paths(directory, "client")
         self.cluster: GridCluster = GridCluster(address, security(tls.as_dict()), grid)
         self.client: GridClient = GridClient(self.cluster)
+        #: Waits as long as a transfer between places takes, when it is paid for.
+        self.carry: Callable[[str, str, int], None] = Carrier(directory)
         self.seats: Seats = Seats(
-            self.cluster.call, self.client.id, tls, Kept(self._egress), Carrier(directory)
+            self.cluster.call, self.client.id, tls, Kept(self._egress), self.carry
         )
         self._access = Access(self.cluster.call, tls)
         self.followed = Follower(self._access, grid)
@@ -437,6 +443,88 @@ class Grid:
             stop()
         else:
             self.cluster.call("cancel_run", run=run)
+
+    # files
+
+    def stage(self, source: str | os.PathLike[str], *, site: str | None = None) -> Staged:
+        """Bring a file, a directory or what stands at a URL to all sites with workers, once each.
+
+        A site without workers gets it before its first worker takes a task. It goes over the
+        links that cost least, from site to site where that is better than from here, is verified
+        by its SHA-256, and is not sent again where its content is already. What sites have not
+        used for longest goes when the setting ``gridnb.stage.limit`` is reached, and comes again
+        when it is opened.
+
+        Parameters
+        ----------
+        source
+            A path, a URL that fsspec can read, or a path below :attr:`volume` that a cell or task
+            has written at a site: it is published to the others then.
+        site
+            Of which site, if several have something under that path of the volume.
+
+        Returns
+        -------
+        Staged
+            A path that is the same in the notebook, in cells and in tasks at every site:
+            ``open`` and pandas take it as it is, and ``.path`` is its name as text, for fsspec.
+
+        Raises
+        ------
+        StageError
+            If there is no such thing, no room for it, or it cannot be brought to a site.
+        """
+        from gridnb.staging import stage
+
+        return stage(self, source, site=site)
+
+    def staged(self) -> list[Staged]:
+        """Return what was staged: with `.digest`, `.sites` that have it, `.sent`, `.egress`."""
+        from gridnb.staging import listed
+
+        return listed(self)
+
+    @property
+    def volume(self) -> GridPath:
+        """A directory into which cells and tasks write, each site into its own.
+
+        ``grid.volume / "out.csv"`` is the same name everywhere; :meth:`fetch` brings here what
+        was written, :meth:`stage` publishes it to all sites.
+        """
+        from gridnb.staging import volume
+
+        return volume(self)
+
+    def fetch(
+        self,
+        path: str | GridPath,
+        to: str | os.PathLike[str] | None = None,
+        *,
+        site: str | None = None,
+    ) -> Path:
+        """Bring here what cells or tasks have written in the volume, verified; returns where it is.
+
+        Files of a directory that lie at several sites come together. The sites' egress is paid.
+
+        Parameters
+        ----------
+        path
+            Below :attr:`volume`, or relative to it.
+        to
+            A file or directory here; by default its place under the same name in the volume.
+        site
+            Of which site, if several have different files under one name.
+
+        Raises
+        ------
+        StageError
+            If no site has it, or sites have different files under one name.
+        BudgetError
+            If the budget does not pay for the bytes that leave a site.
+        """
+        from gridnb.staging import fetch
+
+        return fetch(self, path, to, site=site)
 
     # money
 

@@ -24,6 +24,7 @@ from gridnb.cells.store import Store
 from gridnb.cells.streams import Descriptors, Outbox, Stream
 from gridnb.cells.surroundings import Surroundings
 from gridnb.errors import CellError
+from gridnb.staged import release
 
 __all__ = ["Runner"]
 
@@ -98,6 +99,7 @@ class Runner:
         around = Surroundings(header, self._finder)
         self._store.watch(header["watch"])
         done = self._execute(header, module)
+        release(None)  # staged files that it has opened may be evicted
         if isinstance(done.error, KeyboardInterrupt) or self._interrupts.stopped():
             self._dask.cancel()
             self._told += self._dask.cancelled()

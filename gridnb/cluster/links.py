@@ -21,6 +21,7 @@ from pathlib import Path
 from gridnb.catalog import Catalog
 from gridnb.cluster.fluid import Active, Flow
 from gridnb.cluster.linkfile import SLOTS, LinkFile, Record
+from gridnb.staged import NOTEBOOK
 
 __all__ = ["Egress", "LinkDown", "LinkTable", "Traffic", "Transfer"]
 
@@ -101,15 +102,14 @@ class LinkTable:
         cls, path: str | Path, catalog: Catalog, clock: Callable[[], int] = time.monotonic_ns
     ) -> LinkTable:
         """Write the table of a catalog's links (mode 0600) and open it."""
-        names = [site.name for site in catalog.sites]
+        names = [*catalog.names, NOTEBOOK]
         LinkFile.create(path, names).close()
         table = cls(path, clock)
         now = clock()
         for i, a in enumerate(names):
             for j, b in enumerate(names):
-                link, price = catalog.link(a, b), int(catalog.egress(a, b) * 10**9)
-                flow = Flow(float(link.bandwidth or 0), now)
-                record = Record(link.latency, price, 0, 0, 0, 0, 0, flow)
+                latency, bandwidth, price = _model(catalog, a, b)
+                record = Record(latency, price, 0, 0, 0, 0, 0, Flow(bandwidth, now))
                 table._file.write(i * len(names) + j, record)
         return table
 
@@ -331,3 +331,15 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _model(catalog: Catalog, a: str, b: str) -> tuple[float, float, int]:
+    """Return latency, bandwidth (0: unlimited) and the price of a GiB in nano units."""
+    if NOTEBOOK in (a, b):  # no site: linked as sites are by default, and sends for free
+        usual = catalog.default_link
+        latency, bandwidth = usual.latency, usual.bandwidth
+        price = 0 if a == NOTEBOOK else int(catalog.site(a).rate_card.egress_gib * 10**9)
+    else:
+        link, price = catalog.link(a, b), int(catalog.egress(a, b) * 10**9)
+        latency, bandwidth = link.latency, link.bandwidth
+    return latency, float(bandwidth or 0), price

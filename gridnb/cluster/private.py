@@ -6,6 +6,7 @@ new release has changed (``tests/cluster/test_private.py``).
 
 from __future__ import annotations
 
+from dask.context import thread_state
 from distributed.active_memory_manager import (
     ActiveMemoryManagerPolicy,
     ReduceReplicas,
@@ -53,5 +54,6 @@ __all__ = [
     "barrier_key",
     "convert_stream_closed_error",
     "ensure_memoryview",
+    "thread_state",
     "to_frames",
 ]

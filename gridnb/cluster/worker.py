@@ -22,6 +22,7 @@ from distributed.security import Security
 from gridnb.cluster import wan
 from gridnb.cluster.links import LinkTable
 from gridnb.cluster.private import DEFAULT_EXTENSIONS, ThreadPoolExecutor, Worker
+from gridnb.cluster.staging import SiteStage
 from gridnb.cluster.usage import UsageMeter
 
 __all__ = ["SiteThreadPoolExecutor", "main", "security"]
@@ -90,7 +91,7 @@ def main(spec: dict[str, Any]) -> int:
 
     Keys: ``name``, ``site``, ``lease``, ``scheduler``, ``tls`` (ca, cert, key),
     ``cores``, ``memory`` (bytes), ``directory``, ``cwd``, ``env``, ``preload``,
-    ``speed``, ``links`` (path or None).
+    ``speed``, ``links`` (path or None), ``stage`` (root, limit in bytes; None for no staging).
     """
     prepare(spec)
     os.register_at_fork(after_in_child=_forget_signals)
@@ -111,6 +112,7 @@ async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
         "distributed.worker.daemon": False,
     }
     extensions = {**DEFAULT_EXTENSIONS, UsageMeter.name: UsageMeter}
+    stage = SiteStage(spec["site"], **spec["stage"]) if spec.get("stage") else None
     with dask.config.set(settings):
         worker = SiteWorker(
             spec["scheduler"],
@@ -126,6 +128,7 @@ async def _serve(spec: dict[str, Any], *, simulated: bool) -> int:
             startup_information={"site": lambda _: spec["site"], "lease": lambda _: spec["lease"]},
             dashboard=False,
             nanny=None,
+            plugins=(stage,) if stage else (),
         )
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(worker.close()))

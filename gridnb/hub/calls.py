@@ -23,6 +23,7 @@ from gridnb.hub.quoting import quoted
 from gridnb.hub.seats import Seats
 from gridnb.hub.slots import Slot
 from gridnb.hub.status import RUNS, links, status
+from gridnb.hub.volumes import Volumes
 from gridnb.hub.work import Order
 from gridnb.providers.guard import clock
 
@@ -394,6 +395,45 @@ class Calls:
             table.change(src, dst, cut=cut, bandwidth=bandwidth, latency=latency)
         self.hub.scheduler.sites.forget_links()
         return {}
+
+    # staged files
+
+    def share(self, volumes: Volumes) -> None:
+        """Answer for the files of this grid, too; its workers may ask for those that they need."""
+        self.volumes = volumes
+        names = ("stage", "stage_check", "staged", "stage_source", "publish", "volume")
+        self.hub.scheduler.answer(
+            grid_stage_need=volumes.need,
+            grid_stage_wanted=volumes.wanted,
+            **{f"grid_{n}": _guarded(getattr(self, n)) for n in names},
+        )
+
+    async def stage(self, digest: str) -> dict[str, Any]:
+        """Bring to all sites with workers what the notebook has staged."""
+        return await self.volumes.stage(digest)
+
+    async def stage_check(self, size: int, what: str) -> dict[str, Any]:
+        """Refuse what is too large for a site."""
+        self.volumes.check(size, what)
+        return {}
+
+    async def staged(self) -> dict[str, Any]:
+        """Return what was staged, and which sites have it."""
+        return {"items": self.volumes.describe()}
+
+    async def publish(self, inside: str, site: str | None = None) -> dict[str, Any]:
+        """Make a staged item of what a site has in the volume."""
+        return await self.volumes.publish(inside, site)
+
+    async def stage_source(self, digest: str) -> dict[str, Any]:
+        """Return what an item is, and from where the notebook can have it."""
+        return await self.volumes.source(digest)
+
+    async def volume(
+        self, inside: str, site: str | None = None, digests: bool = True
+    ) -> dict[str, Any]:
+        """Return which files there are under a path of the volume, and where."""
+        return {"files": await self.volumes.find(inside, site, digests)}
 
     # the hub itself
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from dask.base import annotate
 from distributed import Adaptive, Client
-from distributed.core import Status, rpc
+from distributed.core import ConnectionPool, Status, rpc
 from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from gridnb import errors
 from gridnb.cluster.private import Cluster
 from gridnb.cluster.usage import RUN
-from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError
+from gridnb.errors import BudgetExceeded, ConsentError, GridError, HubError, StageError
 from gridnb.hub import asking
 from gridnb.naming import Naming
 
@@ -74,6 +74,7 @@ class GridCluster(Cluster):
         self.security = security
         self._address = address
         self._coming: set[str] = set()
+        self._workers: ConnectionPool | None = None
         super().__init__(name=name, quiet=True, **kwargs)
         if not self.called_from_running_loop:
             self._loop_runner.start()
@@ -108,6 +109,34 @@ class GridCluster(Cluster):
         except GridError as error:
             raise error.with_traceback(None) from None  # the way through the loop says nothing
         return answer
+
+    def piece(self, address: str, call: str, **which: Any) -> bytes:
+        """Ask a worker for a piece of a file.
+
+        Raises
+        ------
+        StageError
+            If the worker has gone, or has no such file.
+        """
+        return bytes(self.sync(self._piece, address, call, which))
+
+    async def _piece(self, address: str, call: str, which: dict[str, Any]) -> bytes:
+        if self._workers is None:
+            arguments = self.security.get_connection_args("client")
+            self._workers = ConnectionPool(connection_args=arguments)
+            await self._workers.start()
+        try:
+            answer = await getattr(self._workers(address), call)(**which)
+        except OSError as error:
+            raise StageError("the worker that sends it has gone; fetch it again") from error
+        if "error" in answer:
+            raise StageError(answer["error"])
+        return bytes(answer["data"])
+
+    async def _close(self) -> None:
+        if self._workers is not None:
+            await self._workers.close()
+        await super()._close()
 
     def buy(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Ask the hub for something that may cost; the user is asked before the first real money.

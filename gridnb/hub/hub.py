@@ -31,6 +31,7 @@ from gridnb.hub.series import Series, by_site
 from gridnb.hub.slots import Slot
 from gridnb.hub.terms import Terms
 from gridnb.hub.treasury import Treasury
+from gridnb.hub.volumes import Volumes
 from gridnb.metering.intervals import Sample
 from gridnb.providers.base import Host, Provider, WorkerOrder, provider_for
 from gridnb.providers.guard import clock, read_record
@@ -111,6 +112,7 @@ class Hub:
         self._changed = asyncio.Event()
         self.buying = asyncio.Lock()
         self.closing = False
+        self.volumes: Volumes | None = None
         self.sweep: Callable[[set[int]], None] | None = None
         scheduler.keeper = self
 

@@ -30,6 +30,7 @@ from gridnb.hub.places import Place, private
 from gridnb.providers.base import Host
 from gridnb.providers.guard import clock
 from gridnb.providers.zygote import Zygote, spawn_guard
+from gridnb.staged import NOTEBOOK, directory
 
 __all__ = ["main"]
 
@@ -91,10 +92,12 @@ def _tell(ready: int, message: dict[str, Any]) -> None:
 async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> None:
     # what only the hub needs is imported after the fork, so that workers do not carry it
     from gridnb.hub.calls import Calls
+    from gridnb.hub.home import Home
     from gridnb.hub.hub import Hub
     from gridnb.hub.jobs import Jobs
     from gridnb.hub.seats import Seats
     from gridnb.hub.treasury import Treasury
+    from gridnb.hub.volumes import Volumes
 
     spec = place.spec()
     settings = Settings.model_validate_json(spec["settings"])
@@ -122,6 +125,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
         start_guard=zygote.start if zygote else lambda order: spawn_guard(order, log),
         time_scale=float(catalog.time_scale),
         links=str(place.directory / "links") if links else None,
+        stage_limit=settings.stage.limit,
     )
     private(place.directory / "scratch")
     hub = Hub(
@@ -142,6 +146,14 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
     calls = Calls(hub, seats, about, stop)
     jobs = Jobs(hub, seats, calls.buy, certificates.paths(place.directory, "hub"), about)
     calls.serve(jobs)
+    home = Home(
+        directory(place.grid, NOTEBOOK),
+        security(certificates.paths(place.directory, "hub").as_dict()),
+        place.directory / "links" if links else None,
+        catalog.default_link.bandwidth or 0.0,
+    )
+    volumes = hub.volumes = Volumes(hub, home, links, settings.stage.limit)
+    calls.share(volumes)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     place.announce({**about, "address": scheduler.address})
@@ -156,6 +168,7 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
             await calls.migrations.close()
         except Exception:
             logger.exception("jobs could not be ended in order")
+        await volumes.close()
         settled = await hub.close("the grid was ended")
         await scheduler.close()
         if settled:

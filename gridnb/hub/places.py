@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from gridnb.errors import HubError
+from gridnb.staged import forget as forget_staged
 
 __all__ = ["Place", "places", "private", "write_json"]
 
@@ -152,7 +153,8 @@ class Place:
             return ""
 
     def forget(self) -> None:
-        """Remove both directories."""
+        """Remove both directories, and what was staged."""
+        forget_staged(self.grid)
         for path in (self.directory, self.records):
             if path.exists():
                 shutil.rmtree(path)

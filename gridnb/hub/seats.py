@@ -18,6 +18,7 @@ from gridnb.errors import HubError
 from gridnb.hub.hub import Hub
 from gridnb.hub.slots import Slot
 from gridnb.providers.guard import clock
+from gridnb.staged import ROOT, directory
 
 __all__ = ["Seat", "Seats"]
 
@@ -141,6 +142,7 @@ class Seats:
         tls = self.hub.host.tls
         spec = {
             **self.spec,
+            "env": {**self.spec["env"], ROOT: str(directory(self.hub.grid, slot.site.name))},
             "worker": slot.name,
             "site": slot.site.name,
             "speed": float(slot.offer.speed) if slot.site.provider == "simulated" else 1.0,

@@ -125,6 +125,7 @@ def links(hub: Hub, *, every: bool = False) -> list[dict[str, Any]]:
     """
     if hub.biller.links is None:
         return []
+    modelled = {site.name for site in hub.catalog.sites if site.simulated}
     return [
         {
             "src": link.src,
@@ -138,5 +139,5 @@ def links(hub: Hub, *, every: bool = False) -> list[dict[str, Any]]:
             "utilisation": link.load,
         }
         for link in hub.biller.links.traffic(every=every)
-        if not every or all(hub.catalog.site(s).simulated for s in (link.src, link.dst))
+        if not every or all(s in modelled for s in (link.src, link.dst))
     ]

@@ -24,6 +24,7 @@ Values = Callable[[Session, str], Iterable[str]]
 
 #: What the value of an option can be, given what is typed of it.
 _OPTIONS: dict[str, Values] = {
+    "--site": values.sites,
     "--sites": values.sites,
     "--regions": values.regions,
     "--optimize": values.policies,
@@ -44,6 +45,8 @@ _WORDS: dict[str, Values] = {
     "release": values.leases,
     "links": values.simulated,
     "attach": values.jobs,
+    "fetch": values.written,
+    "stage": values.paths,
     "cancel": values.running_jobs,
 }
 

@@ -34,6 +34,7 @@ CELL_EXAMPLES = (
 _COMMAND_GROUPS = (
     ("Begin and end", "connect close"),
     ("Buy", "sites quote request scale migrate release"),
+    ("Files", "stage fetch"),
     ("Watch", "status meter panel links"),
     ("Pay", "budget bill"),
     ("Jobs", "jobs attach cancel"),
@@ -54,6 +55,8 @@ EXAMPLES: dict[str, Sequence[str]] = {
         "%grid links alpha beta --restore",
         "%grid links alpha beta --bandwidth 5 MB/s --latency 80 ms",
     ),
+    "stage": ("data = %grid stage data/", "%grid stage https://example.org/t.csv", "%grid stage"),
+    "fetch": ("%grid fetch out/table.csv", "%grid fetch out results/"),
     "attach": ("%grid attach 3f2a-7",),
     "cancel": ("%grid cancel 3f2a-7",),
 }

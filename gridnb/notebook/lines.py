@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -76,6 +78,19 @@ COMMANDS = {
             "cancel",
             "end a job, running or not",
             argument("run", help="its id or the end of it, as `%%grid jobs` lists it"),
+        ),
+        _command(
+            "stage",
+            "bring a file, directory or URL to all sites, once each; without a path: what is there",
+            argument("path", nargs="?", help="a path or URL, or grid-stage://… of the volume"),
+            argument("--site", metavar="NAME", help="publish what this site has in the volume"),
+        ),
+        _command(
+            "fetch",
+            "bring here what cells or tasks have written below grid.volume",
+            argument("path", help="its path in the volume, like out/table.csv"),
+            argument("to", nargs="?", help="a file or directory here"),
+            argument("--site", metavar="NAME", help="of this site, if several have that name"),
         ),
         _command("meter", "spent, held, left, and how long it lasts"),
         _command(
@@ -229,6 +244,33 @@ class Lines:
             say(f"{how} {describe(grid)}")
         return self._session.connected().job(record.run, space)
 
+    def _stage(self, given: argparse.Namespace) -> Any:
+        from gridnb.staging import stage
+        from gridnb.widgets import staged
+
+        grid = self._session.answering()
+        if given.path is None:
+            return staged.table(grid.staged(), grid.status(runs=0)["grid"])
+        say = Progress(self._session.shell, quiet=False)
+        space = self._session.shell.user_ns
+        # A file comes before a name: `data = %grid stage data` means the file each time.
+        named = _is_path(space.get(given.path)) and not Path(given.path).expanduser().exists()
+        source = space[given.path] if named else given.path
+        done = stage(grid, source, site=given.site, say=say)
+        say(staged.sentence(done))
+        return done
+
+    def _fetch(self, given: argparse.Namespace) -> Any:
+        from gridnb.staging import fetch
+
+        grid = self._session.answering()
+        space = self._session.shell.user_ns
+        path = space[given.path] if _is_path(space.get(given.path)) else given.path
+        say = Progress(self._session.shell, quiet=False)
+        found = fetch(grid, path, given.to, site=given.site, say=say)
+        say(f"fetched {found}")
+        return found
+
     def _meter(self, _: argparse.Namespace) -> Any:
         from gridnb.widgets import tables
 
@@ -318,6 +360,11 @@ def _all_links(grid: Any, given: argparse.Namespace) -> Any:
     if given.cut or given.restore or given.bandwidth or given.latency:
         raise RequestError("links: name the two sites of the link, like `%grid links alpha beta …`")
     return grid.links
+
+
+def _is_path(value: object) -> bool:
+    """Whether a word of a line is the name of a path in the notebook."""
+    return isinstance(value, os.PathLike)
 
 
 def _leased(lease: Lease) -> str:

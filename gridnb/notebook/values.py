@@ -6,6 +6,7 @@ Nothing that is wrong is told here: it is told when the line is run.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from gridnb.errors import GridError
@@ -20,6 +21,7 @@ __all__ = [
     "columns",
     "jobs",
     "leases",
+    "paths",
     "policies",
     "regions",
     "running_jobs",
@@ -27,6 +29,7 @@ __all__ = [
     "simulated",
     "sites",
     "variables",
+    "written",
 ]
 
 
@@ -103,10 +106,30 @@ def catalogs(session: Session, typed: str) -> list[str]:
     """Names of catalogs, and YAML files and directories that begin as is typed."""
     from gridnb.catalog.load import known
 
-    return [*known(), *_files(typed)]
+    return [*known(), *_files(typed, (".yaml", ".yml"))]
 
 
-def _files(typed: str) -> Iterable[str]:
+def paths(session: Session, typed: str) -> list[str]:
+    """Files and directories that begin as is typed, and names of paths of the notebook."""
+    names = (name for name, value in session.shell.user_ns.items() if isinstance(value, PathLike))
+    return [*_files(typed), *(name for name in names if not name.startswith("_"))]
+
+
+def written(session: Session, typed: str) -> list[str]:
+    """What sites have in the volume, level by level."""
+    from gridnb.hub.client import GridCluster
+
+    above = typed[: typed.rfind("/") + 1]
+    try:
+        cluster: GridCluster = session.answering().cluster
+        found = cluster.call("volume", inside=above.rstrip("/") or ".", digests=False)["files"]
+    except GridError:
+        return []
+    rest = [each["path"].removeprefix("./").removeprefix(above) for each in found]
+    return sorted({above + each.partition("/")[0] + "/" * ("/" in each) for each in rest})
+
+
+def _files(typed: str, endings: tuple[str, ...] = ("",)) -> Iterable[str]:
     from pathlib import Path
 
     above = typed[: typed.rfind("/") + 1]
@@ -116,7 +139,7 @@ def _files(typed: str) -> Iterable[str]:
             continue
         if each.is_dir():
             yield f"{above}{each.name}/"
-        elif each.suffix in (".yaml", ".yml"):
+        elif each.name.endswith(endings):
             yield f"{above}{each.name}"
 
 

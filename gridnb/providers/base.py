@@ -61,6 +61,8 @@ class Host:
         Billed seconds a real second.
     links
         Path of the table of modelled links, or None where nothing is simulated.
+    stage_limit
+        Bytes that staged files may take at a site.
     """
 
     grid: str
@@ -72,6 +74,7 @@ class Host:
     start_guard: Callable[[dict[str, Any]], socket.socket]
     time_scale: float = 1.0
     links: str | None = None
+    stage_limit: int = 10 * 2**30
 
 
 @dataclass(frozen=True, slots=True)

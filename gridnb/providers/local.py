@@ -8,6 +8,7 @@ from typing import Any
 from gridnb.catalog import Site
 from gridnb.errors import ProviderError
 from gridnb.providers.base import GuardLink, Host, WorkerOrder
+from gridnb.staged import ROOT, directory
 
 __all__ = ["LocalProvider"]
 
@@ -53,6 +54,7 @@ class LocalProvider:
     def worker_spec(self, order: WorkerOrder) -> dict[str, Any]:
         """Return what the worker is told (see :func:`gridnb.cluster.worker.main`)."""
         host = self.host
+        stage = str(directory(host.grid, self.site.name))
         return {
             "name": order.worker,
             "site": self.site.name,
@@ -63,8 +65,9 @@ class LocalProvider:
             "memory": order.offer.memory,
             "directory": str(host.directory / "scratch" / order.worker),
             "cwd": order.cwd,
-            "env": order.env,
+            "env": {**order.env, ROOT: stage},
             "preload": list(self.site.preload),
             "speed": 1.0,
             "links": None,
+            "stage": {"root": stage, "limit": host.stage_limit},
         }

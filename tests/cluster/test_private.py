@@ -141,3 +141,15 @@ def test_what_is_read_of_a_state_is_there() -> None:
 def test_a_worker_that_closes_gracefully_starts_nothing_and_hands_out_what_it_has() -> None:
     setter = inspect.getsource(private.Worker.status.fset)
     assert "closing_gracefully" in setter and "PauseEvent" in setter
+
+
+def test_a_worker_sets_plugins_up_before_it_can_be_given_a_task() -> None:
+    source = inspect.getsource(private.Worker.start_unsafe)
+    assert source.index("_pending_plugins") < source.index("_register_with_scheduler")
+
+
+def test_a_task_knows_its_key_in_its_thread() -> None:
+    from distributed import worker
+
+    assert worker.thread_state is private.thread_state
+    assert "thread_state.key" in inspect.getsource(worker)

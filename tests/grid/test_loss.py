@@ -111,8 +111,9 @@ def test_a_flapping_site_is_no_reason_to_buy_for_ever() -> None:
             if up:
                 killed.update(strike(grid, "only"))
             time.sleep(0.3)
-        # At once after the first and the second loss, then not before the site's pause is over.
-        assert 2 <= len(killed) <= 4
+        # At once after the first and the second loss (those within a second are one), then not
+        # before the site's pause is over.
+        assert 2 <= len(killed) <= 6
         assert "lost workers" in grid.status()["sites"][0]["health"]["why"]
         del work
     sum_is_right(grid)
