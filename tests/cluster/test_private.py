@@ -43,6 +43,7 @@ def test_it_is_there(name: str) -> None:
         ("ShuffleSchedulerPlugin", "_calculate_worker_for", {"spec"}),
         ("Scheduler", "retire_workers", {"names", "close_workers", "remove", "stimulus_id"}),
         ("Scheduler", "request_acquire_replicas", {"addr", "keys", "stimulus_id"}),
+        ("Scheduler", "set_restrictions", {"worker"}),
         ("Scheduler", "transitions", {"recommendations", "stimulus_id"}),
         ("TLS", "write", {"msg", "serializers", "on_error"}),
         ("TLS", "handshake_info", set()),
@@ -103,6 +104,17 @@ def test_a_shuffle_asks_its_specification_for_workers() -> None:
     }
 
 
+def test_a_shuffle_notes_on_tasks_that_it_has_bound_them() -> None:
+    from gridnb.cluster.moving import SHUFFLE
+
+    assert f'annotations["{SHUFFLE}"] = ' in inspect.getsource(private.ShuffleSchedulerPlugin)
+
+
+def test_a_worker_that_is_closing_can_be_told_to_run_again() -> None:
+    source = inspect.getsource(private.Worker.handle_worker_status_change)
+    assert "self.status = new_status" in source
+
+
 def test_a_worker_asks_again_for_a_result_of_which_it_knows_no_holder() -> None:
     """On this stands that a result crosses to a site once: see `gridnb.cluster.fetching`."""
     from distributed.worker_state_machine import WorkerState as State
@@ -132,6 +144,8 @@ def test_what_is_read_of_a_state_is_there() -> None:
     assert not has(private.WorkerState, "memory_limit", "nbytes", "processing", "status")
     assert not has(private.TaskState, "who_has", "who_wants", "waiters", "run_spec", "actor")
     assert not has(private.TaskState, "dependencies", "annotations", "processing_on", "prefix")
+    assert not has(private.WorkerState, "long_running")
+    assert not has(private.TaskState, "worker_restrictions", "loose_restrictions", "dependents")
     source = inspect.getsource(inspect.getmodule(private.Scheduler))
     for name in ("unrunnable", "queued", "running", "replicated_tasks", "stream_comms"):
         assert f"self.{name}" in source
