@@ -51,6 +51,7 @@ def pictures(notebook: Notebook, name: str) -> None:
         ("04_your_own_catalog", 2, 0, 1280),
         ("05_four_benefits", 5, 1, 1280),
         ("06_background_jobs", 1, 0, 480),
+        ("07_sites_come_and_go", 2, 0, 1280),
     ],
 )
 def test_a_notebook_is_run_and_seen(browser, lab, closed, book, plots, errors, width):
