@@ -20,7 +20,7 @@ CELL = GridMagics.cell.parser
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("%grid sta", ["status"]),
+        ("%grid sta", ["stage", "status"]),
         ("%grid re", ["release", "request"]),
         ("%grid quote --op", ["--optimize"]),
         ("%grid quote --optimize ", ["cost", "time"]),
