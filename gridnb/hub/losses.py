@@ -162,6 +162,8 @@ class Losses:
             await self.hub.scheduler.remove_worker(
                 slot.address, expected=True, stimulus_id="gridnb-silent"
             )
+        if not slot.running:  # it has ended by itself meanwhile
+            return
         slot.reason = f"no word from its guard for {self.hub.settings.hub.silence:g} s"
         self.hub.guard_lost(slot)
 

@@ -125,6 +125,7 @@ class Migrations:
         self.jobs: Jobs | None = None
         self.known: dict[str, Migration] = {}
         self._numbers = itertools.count(1)
+        self._beginning = asyncio.Lock()
 
     # what clients ask for
 
@@ -146,21 +147,22 @@ class Migrations:
         GridError
             If it cannot be done; nothing was spent and nothing has changed then.
         """
-        old = self._to_move(source, target)
-        if not force:
-            self._refuse_held(source, target, old, client)
-        leases = [self.hub.leases[name] for name in dict.fromkeys(s.lease for s in old)]
-        parts = [Part(each, [s for s in old if s.lease == each.id], []) for each in leases]
-        quotes = [await self._quote(target, part) for part in parts]
-        await self.hub.consents.check(session, quotes)
-        await self._take(parts, quotes)
-        number = f"{self.hub.grid}-m{next(self._numbers)}"
-        run = Run(number, f"migrate {source} → {target}", began=clock(), kind="migration")
-        made = Migration(
-            number, source, target, force, limit, client, parts, waits, began=clock(), run=run
-        )
-        self.known[number] = made
-        self.hub.runs[number] = run
+        async with self._beginning:  # so that the next one knows of this one
+            old = self._to_move(source, target)
+            if not force:
+                self._refuse_held(source, target, old, client)
+            leases = [self.hub.leases[name] for name in dict.fromkeys(s.lease for s in old)]
+            parts = [Part(each, [s for s in old if s.lease == each.id], []) for each in leases]
+            quotes = [await self._quote(target, part) for part in parts]
+            await self.hub.consents.check(session, quotes)
+            await self._take(parts, quotes)
+            number = f"{self.hub.grid}-m{next(self._numbers)}"
+            run = Run(number, f"migrate {source} → {target}", began=clock(), kind="migration")
+            made = Migration(
+                number, source, target, force, limit, client, parts, waits, began=clock(), run=run
+            )
+            self.known[number] = made
+            self.hub.runs[number] = run
         what = f"{len(made.old)} workers move to {target}, which gets {len(made.new)}"
         self.hub.losses.tell(source, what)
         made.task = asyncio.create_task(self._run(made))
@@ -288,6 +290,13 @@ class Migrations:
         hub = self.hub
         try:
             async with hub.buying:
+                if hub.closing:
+                    raise RequestError("this grid is ending; connect to a new one")
+                for part in parts:
+                    if part.lease.state != "active":
+                        raise RequestError(
+                            f"migrate: lease {_brief(part.lease.id)} has ended; nothing was moved"
+                        )
                 for part, quote in zip(parts, quotes, strict=True):
                     hub.check_room(quote)
                     slots = hub.new_slots(part.lease.id, quote, now := clock())
@@ -298,7 +307,12 @@ class Migrations:
                     part.lease.slots |= slots
                     hub.slots.update(slots)
                     part.lease.count += len(slots)
-            await asyncio.gather(*(hub.start(slot) for part in parts for slot in part.new))
+                    part.lease.limit_idle(hub.settings.lease, float(hub.scale))
+            new = [slot for part in parts for slot in part.new]
+            # All starts have come to their end before one that failed is answered for.
+            for error in await asyncio.gather(*map(hub.start, new), return_exceptions=True):
+                if isinstance(error, BaseException):
+                    raise error
         except GridError:
             for part in parts:
                 self._give_back(part, "the migration could not begin")
@@ -328,11 +342,16 @@ class Migrations:
                 await self._guarded(made, self._finish(made, made.move))
             made.state = "ending"
             await self._end(made)
-        except (_Stopped, Stalled, GridError) as error:
-            await self._give_up(made, str(error))
         except Exception as error:
-            logger.exception("migration %s", made.id)
-            await self._give_up(made, repr(error))
+            expected = isinstance(error, _Stopped | Stalled | GridError)
+            if not expected:
+                logger.exception("migration %s", made.id)
+            if made.state == "ending":  # no way back: the old workers have been told to end
+                if made.move is not None:
+                    made.move.over()
+                self._over(made, "done")
+            else:
+                await self._give_up(made, str(error) if expected else repr(error))
         finally:
             self.hub.biller.movers.pop((made.source, made.target), None)
 
@@ -454,7 +473,8 @@ class Migrations:
             part.lease.quote = part.lease.quote.model_copy(update={"request": changed})
             part.lease.count -= sum(slot.running for slot in part.old)
         for slot in made.old:
-            self.hub.stop(slot, f"migrated to {made.target}")
+            if slot.until is None:  # else a notice empties it, and ends it
+                self.hub.stop(slot, f"migrated to {made.target}")
         until = clock() + RELEASED
         while any(slot.running for slot in made.old) and clock() < until:
             await self.hub.changed(LOOK)
@@ -496,7 +516,9 @@ class Migrations:
         try:
             await back.copy()
             await back.finish()
-        except Stalled as error:
+        except Exception as error:
+            if not isinstance(error, Stalled | GridError):
+                logger.exception("migration %s, on its way back", made.id)
             back.reopen()
             return f", and the workers at {made.target} go on, since {error}"
         back.over()

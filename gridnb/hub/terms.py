@@ -25,6 +25,7 @@ class Terms:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._renewing = asyncio.Lock()
+        self._funding = asyncio.Lock()  # between a look at a lease's cap and the money in its purse
 
     def length(self, site: str) -> float:
         """Return the length of a site's term in real seconds."""
@@ -41,6 +42,10 @@ class Terms:
         BudgetError
             If the budget, or the request's own cap, does not pay for it.
         """
+        async with self._funding:
+            await self._fund(lease, slots, now)
+
+    async def _fund(self, lease: Lease, slots: list[Slot], now: float) -> None:
         hub = self.hub
         plans = []
         for slot in slots:
@@ -118,5 +123,6 @@ class Terms:
             await self.fund(lease, due, now)
         except GridError as again:
             lease.reason = f"not renewed: {again}"
-        finally:
-            lease.term = whole
+        finally:  # a site with a shorter term may have come in meanwhile
+            lengths = [self.length(slot.site.name) for slot in lease.open_slots()]
+            lease.term = min([whole, *lengths])
