@@ -146,7 +146,7 @@ def test_what_is_read_of_a_state_is_there() -> None:
     assert not has(private.TaskState, "dependencies", "annotations", "processing_on", "prefix")
     assert not has(private.WorkerState, "long_running")
     assert not has(private.TaskState, "worker_restrictions", "loose_restrictions", "dependents")
-    source = inspect.getsource(private.Scheduler)
+    source = inspect.getsource(inspect.getmodule(private.Scheduler))
     for name in ("unrunnable", "queued", "running", "replicated_tasks", "stream_comms"):
         assert f"self.{name}" in source
     assert "duration_average = -1" in inspect.getsource(inspect.getmodule(private.Scheduler))
