@@ -149,7 +149,7 @@ def test_what_is_read_of_a_state_is_there() -> None:
     source = inspect.getsource(inspect.getmodule(private.Scheduler))
     for name in ("unrunnable", "queued", "running", "replicated_tasks", "stream_comms"):
         assert f"self.{name}" in source
-    assert "duration_average = -1" in inspect.getsource(inspect.getmodule(private.Scheduler))
+    assert "duration_average = -1" in source
 
 
 def test_a_worker_that_closes_gracefully_starts_nothing_and_hands_out_what_it_has() -> None:
