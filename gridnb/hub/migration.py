@@ -329,10 +329,10 @@ class Migrations:
             made.state = "ending"
             await self._end(made)
         except (_Stopped, Stalled, GridError) as error:
-            await self._give_up(made, str(error))
+            await self._failed(made, str(error))
         except Exception as error:
             logger.exception("migration %s", made.id)
-            await self._give_up(made, repr(error))
+            await self._failed(made, repr(error))
         finally:
             self.hub.biller.movers.pop((made.source, made.target), None)
 
@@ -468,6 +468,13 @@ class Migrations:
     def _over(self, made: Migration, state: str) -> None:
         made.ended = made.run.ended = clock()
         made.state = made.run.state = state
+
+    async def _failed(self, made: Migration, why: str) -> None:
+        if made.state == "ending":  # all has moved, and only the accounts are late
+            logger.error("after migration %s: %s", made.id, why)
+            self._over(made, "done")
+        else:
+            await self._give_up(made, why)
 
     async def _give_up(self, made: Migration, why: str) -> None:
         """Let the old workers go on; what only the new ones hold comes back before they end."""
