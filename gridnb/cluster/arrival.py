@@ -124,9 +124,12 @@ class Arrivals(SchedulerPlugin):
         roots = set(graph.roots)
         for number in range(graph.first, len(graph.tasks)):
             place = found.places[number]
-            if place >= 0 and number not in graph.behind:
-                table = planned if number in roots else hints
-                table[graph.tasks[number].key] = chosen[place]
+            if place < 0 or number in graph.behind:
+                continue
+            key, site = graph.tasks[number].key, chosen[place]
+            names = self.scheduler.confined.get(key)
+            if names is None or site.name in names:
+                (planned if number in roots else hints)[key] = site
 
 
 class _Graph:

@@ -114,7 +114,8 @@ class Drain:
         status = Status.closing_gracefully
         self._closed = time()
         for ws in self.leaving:
-            self._set(ws, status)
+            if self.scheduler.workers.get(ws.address) is ws:
+                self._set(ws, status)
 
     def _set(self, ws: WorkerState, status: Status) -> None:
         self.scheduler.handle_worker_status_change(status, ws, _STIMULUS)
@@ -155,12 +156,16 @@ class Drain:
 
     # data
 
+    def _leaves(self, ws: WorkerState) -> bool:
+        """Whether a worker goes, with these or by another's word."""
+        return ws in self.leaving or ws.status not in (Status.running, Status.paused)
+
     def _alone(self, here: set[WorkerState]) -> list[TaskState]:
         """Return what only these workers hold, what saves most first."""
         found = set()
         for ws in here:
             for ts in ws.has_what:
-                if not ts.actor and all(holder in self.leaving for holder in ts.who_has or ()):
+                if not ts.actor and all(map(self._leaves, ts.who_has or ())):
                     found.add(ts)
         for ts in [each for each in self._on_way if each not in found]:
             del self._on_way[ts]

@@ -266,6 +266,7 @@ class LinkTable:
             if self._file.read(at).flow.active:
                 with self._changing(at) as link:
                     self._lose(at, link, list(link.flow.active))
+                    link.epoch += 2  # who sends is told so; it stays as cut, or not, as it was
         with self._file.locked():
             _, used, _ = self._file.account(i)
             self._file.set_account(i, used, used, 0)

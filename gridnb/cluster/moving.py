@@ -128,10 +128,10 @@ class Move(Drain):
 
     def reopen(self) -> None:
         """Let them work on as before."""
-        self.protection.leaving -= self.leaving
         for ws in self._here():
             if ws.status == Status.closing_gracefully:
                 self._set(ws, Status.running)
+        self.protection.leaving -= self.leaving
         self._closed = 0.0
 
     def over(self) -> None:

@@ -11,6 +11,7 @@ overridden here must also be put in the table.
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, ClassVar
 
 import dask
@@ -35,6 +36,8 @@ RUN, MOVE = 1.1, 2.0
 STILL = 2.0
 #: Milliseconds between looks at sites whose queues do not move.
 LOOK = 200
+#: What a worker calls its state before it goes by itself.
+CLOSING = (Status.closing, Status.closing_gracefully)
 
 _Key = Any  # dask.typing.Key
 _Moves = tuple[dict[_Key, Any], dict[str, list[Any]], dict[str, list[Any]]]
@@ -54,6 +57,8 @@ class SiteScheduler(NearScheduler):
         self.planned: dict[_Key, Site] = {}
         self._dirty: set[Site] = set()
         self._stranded = False
+        #: Addresses of workers that were told to end.
+        self.told: set[str] = set()
         extensions = {**SCHEDULER_EXTENSIONS, "shuffle": SiteShuffles, "stealing": SiteStealing}
         if not dask.config.get("distributed.scheduler.work-stealing"):
             del extensions["stealing"]
@@ -103,7 +108,9 @@ class SiteScheduler(NearScheduler):
         site = None
         if self.status != Status.closed:
             ws = self.workers.get(self.coerce_address(address))
-            if ws is not None and (site := self.sites.leave(ws)) is not None and not expected:
+            told = expected or (ws is not None and (ws.status in CLOSING or address in self.told))
+            self.told.discard(address)
+            if ws is not None and (site := self.sites.leave(ws)) is not None and not told:
                 site.lost_worker(self.clock())
         found = await super().remove_worker(
             address, stimulus_id=stimulus_id, expected=expected, **kwargs
@@ -146,13 +153,17 @@ class SiteScheduler(NearScheduler):
 
     def _begin(self, ts: TaskState, site: Site | None, stimulus_id: str) -> _Moves:
         """Send a root to its site; it waits there if no worker is free."""
-        if site is None or not site.running:
+        names = self.confined.get(ts.key)
+        if site is None or not site.running or (names is not None and site.name not in names):
             site = self.roomiest(ts)
         if site is None:
             self.planned.pop(ts.key, None)
             return {ts.key: "no-worker" if ts.key in self.confined else "queued"}, {}, {}
         self.planned[ts.key] = site
         ws = site.least_busy()
+        if ws is None and names is not None and not self.capacity(site):
+            # Cells have all of the site, and it may go nowhere else: a cell may wait for it.
+            ws = self.decide_worker_non_rootish(ts)
         if ws is None:
             return {ts.key: "queued"}, {}, {}
         return self._add_to_processing(ts, ws, stimulus_id=stimulus_id)
@@ -164,6 +175,7 @@ class SiteScheduler(NearScheduler):
             healthy = [s for s in healthy if s.name in names] or [
                 s for s in self.sites.live() if s.name in names
             ]
+        healthy = [site for site in healthy if self.capacity(site) > 0] or healthy
         return min(healthy, key=Site.fullness, default=None)
 
     def _transition_waiting_queued(self, key: _Key, stimulus_id: str) -> _Moves:
@@ -256,15 +268,19 @@ class SiteScheduler(NearScheduler):
         return need, len(victim.queue) * duration / victim.capacity
 
     def _move(self, victim: Site, thief: Site, count: int) -> bool:
-        moved = False
-        for _ in range(count):
-            ts = victim.queue.last()
+        if not self.confined:
+            for _ in range(count):
+                self._assign(victim.queue.last(), thief)
+            return True
+
+        def may(ts: TaskState) -> bool:
             names = self.confined.get(ts.key)
-            if names is not None and thief.name not in names:
-                break
+            return names is None or thief.name in names
+
+        last = heapq.nlargest(count, filter(may, victim.queue), key=_priority)
+        for ts in last:
             self._assign(ts, thief)
-            moved = True
-        return moved
+        return bool(last)
 
     def _assign(self, ts: TaskState, site: Site) -> None:
         self.planned[ts.key] = site

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
+from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from gridnb.cluster.placement import SiteScheduler
@@ -182,6 +183,8 @@ class GridScheduler(SiteScheduler):
         """Tell the keeper that a worker is gone."""
         name = self._names.pop(address, None)
         self.booked.pop(address, None)
+        if self.booked:
+            self.look_at_booked(list(self.booked))
         self.sites.forget_links()
         if name is not None and self.keeper is not None:
             self.keeper.left(name, address)
@@ -213,9 +216,22 @@ class GridScheduler(SiteScheduler):
         self.booked[address] += slots
         if self.booked[address] <= 0:
             del self.booked[address]
-        if (ws := self.workers.get(address)) is not None:
-            self.check_idle_saturated(ws)
-            self.look_around()
+        self.look_at_booked({address, *self.booked})
+
+    def look_at_booked(self, addresses: Iterable[str]) -> None:
+        """See anew which workers are spared tasks: that depends on the others, too."""
+        for address in addresses:
+            if (ws := self.workers.get(address)) is not None:
+                self.check_idle_saturated(ws)
+        self.look_around()
+
+    def handle_worker_status_change(
+        self, status: str | Status, worker: str | WorkerState, stimulus_id: str
+    ) -> None:
+        """See Dask's; while another worker is paused, one that is full of cells gets tasks."""
+        super().handle_worker_status_change(status, worker, stimulus_id)
+        if self.booked:
+            self.look_at_booked(list(self.booked))
 
     def capacity(self, site: Site) -> float:
         """Return a site's threads, without those in which cells run unless they run in all."""
@@ -260,6 +276,7 @@ class GridScheduler(SiteScheduler):
         chosen = [a for a in (workers or list(self.workers)) if a in self.workers]
         names = [self._names[address] for address in chosen]
         before = len(self.workers)
+        self.told.update(chosen)
         if self.keeper is not None:
             await self.keeper.respawn(names)
         for address in chosen:

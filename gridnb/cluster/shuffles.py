@@ -58,7 +58,12 @@ class SiteShuffles(ShuffleSchedulerPlugin):
         scheduler = self.scheduler
         valid = scheduler.valid_workers(barrier)
         workers = scheduler.running if valid is None else valid
-        return [ws for ws in workers if ws.address in scheduler.sites.of]
+        of = scheduler.sites.of
+        if found := [ws for ws in workers if ws.address in of]:
+            return found
+        names = scheduler.confined.get(barrier.key)  # all are paused; as in Dask they count then
+        there = [ws for ws in scheduler.workers.values() if ws.address in of]
+        return [ws for ws in there if names is None or of[ws.address].name in names]
 
     def _layout(self, barrier: TaskState, allowed: Sequence[WorkerState], count: int) -> list[str]:
         """Return an address for each output partition: range by range, site by site."""

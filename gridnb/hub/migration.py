@@ -342,16 +342,11 @@ class Migrations:
                 await self._guarded(made, self._finish(made, made.move))
             made.state = "ending"
             await self._end(made)
+        except (_Stopped, Stalled, GridError) as error:
+            await self._failed(made, str(error))
         except Exception as error:
-            expected = isinstance(error, _Stopped | Stalled | GridError)
-            if not expected:
-                logger.exception("migration %s", made.id)
-            if made.state == "ending":  # no way back: the old workers have been told to end
-                if made.move is not None:
-                    made.move.over()
-                self._over(made, "done")
-            else:
-                await self._give_up(made, str(error) if expected else repr(error))
+            logger.exception("migration %s", made.id)
+            await self._failed(made, repr(error))
         finally:
             self.hub.biller.movers.pop((made.source, made.target), None)
 
@@ -488,6 +483,13 @@ class Migrations:
     def _over(self, made: Migration, state: str) -> None:
         made.ended = made.run.ended = clock()
         made.state = made.run.state = state
+
+    async def _failed(self, made: Migration, why: str) -> None:
+        if made.state == "ending":  # all has moved, and only the accounts are late
+            logger.error("after migration %s: %s", made.id, why)
+            self._over(made, "done")
+        else:
+            await self._give_up(made, why)
 
     async def _give_up(self, made: Migration, why: str) -> None:
         """Let the old workers go on; what only the new ones hold comes back before they end."""
