@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -250,34 +251,69 @@ def _download(grid: Grid, url: str, root: Path, say: Callable[[str], None]) -> M
 def _look(url: str) -> _There:
     import fsspec.core
 
-    scheme = url.partition("://")[0]
+    # Whatever is kept or said of it is without what may be a secret.
+    scheme = _scheme(url)
+    name = _name(url) or scheme
     try:
         fs, path = fsspec.core.url_to_fs(url)
+        name = _name(path) or scheme
         info = fs.info(path)
-        name = PurePosixPath(path.rstrip("/")).name or scheme
-        if info["type"] == "file":
-            return _There(fs, name, {name: (path, info.get("size"))})
-        found = fs.find(path, detail=True)
+        found = {path: info} if info["type"] == "file" else fs.find(path, detail=True)
     except FileNotFoundError:
-        raise StageError(f"there is nothing at {scheme}://…{url[-30:]}") from None
+        raise StageError(f"there is nothing at {scheme}://…/{name}") from None
     except ImportError as error:
         raise StageError(f"{scheme}:// cannot be read here: {error}") from None
     except ValueError as error:
         raise StageError(
-            f"{scheme}:// cannot be read: {str(error).rstrip('.').lower()}; write a path, or a URL "
-            "that fsspec knows"
+            f"{scheme}:// cannot be read ({_kind(error)}); write a path, or a URL that fsspec knows"
         ) from None
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(f"{scheme}:// cannot be read: {text}") from error
-    base = path.rstrip("/")
-    files = {
-        f"{name}/{each.removeprefix(base).lstrip('/')}": (each, about.get("size"))
-        for each, about in found.items()
-    }
+    except Exception as error:  # noqa: BLE001 - what it says may be secret
+        raise StageError(f"{scheme}://…/{name} cannot be read: {_kind(error)}") from None
+    files: dict[str, tuple[str, int | None]] = {}
+    base = _bare(path).rstrip("/")
+    for each, about in found.items():
+        below = _bare(each).removeprefix(base).lstrip("/")
+        if info["type"] != "file" and not below:  # the directory itself
+            continue
+        file = f"{name}/{below}" if below else name
+        if any(part in ("", ".", "..") for part in file.split("/")):
+            raise StageError(f"{name} has files that lead out of it")
+        if file in files:
+            raise StageError(f"{name} has several files that would be {file} here")
+        files[file] = each, about.get("size")
     if not files:
-        raise StageError(f"there are no files at {scheme}://…{url[-30:]}")
+        raise StageError(f"there are no files at {scheme}://…/{name}")
     return _There(fs, name, files)
+
+
+def _bare(path: str) -> str:
+    """Take away the query and fragment, in which there may be a signature or password."""
+    path = path.partition("?")[0]
+    return path.partition("#")[0] if "://" in path else path  # elsewhere it is part of a name
+
+
+def _name(path: str) -> str:
+    """Return the last part of a path or URL; of one that has but a host, the host."""
+    _, url, rest = _bare(path).rpartition("://")
+    name = PurePosixPath(rest.rstrip("/")).name
+    if url and "/" not in rest.rstrip("/"):
+        return name.rpartition("@")[2].partition(":")[0]  # no user and password
+    return name
+
+
+def _scheme(url: str) -> str:
+    found = re.match(r"[\w+.:-]*", url.partition("://")[0])
+    return found.group().rstrip(":") if found else ""
+
+
+def _kind(error: Exception) -> str:
+    """Say what an error is; its text may have the URL in it, and with it a secret."""
+    kind = type(error).__name__
+    if isinstance(status := getattr(error, "status", None), int):
+        return f"{kind}, status {status}"
+    if isinstance(error, OSError) and isinstance(error.errno, int):
+        return f"{kind}, {os.strerror(error.errno).lower()}"
+    return kind
 
 
 def _copy(fs: Any, path: str, target: Path) -> tuple[int, str]:
@@ -289,9 +325,8 @@ def _copy(fs: Any, path: str, target: Path) -> tuple[int, str]:
                 hashed.update(data)
                 here.write(data)
                 size += len(data)
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(f"{PurePosixPath(path).name} could not be read: {text}") from error
+    except Exception as error:  # noqa: BLE001 - what it says may be secret
+        raise StageError(f"{target.name} could not be read: {_kind(error)}") from None
     return size, hashed.hexdigest()
 
 
@@ -340,12 +375,23 @@ def fetch(
     files = _agreed(found)
     alone = len(files) == 1 and files[0]["path"] == inside
     target = _target(grid, inside, to)
+    targets = [target if alone else target / _below(each["path"], inside) for each in files]
     size = sum(each["size"] for each in files)
     say(f"fetching {PurePosixPath(inside).name} ({format_bytes(size)})…")
-    for each in files:
-        below = PurePosixPath(each["path"]).relative_to(inside)
-        _bring(grid, each, target if alone else target / below)
+    for each, place in zip(files, targets, strict=True):
+        _bring(grid, each, place)
     return target
+
+
+def _below(path: str, inside: str) -> PurePosixPath:
+    """Return where below a directory a file is; a worker has said so, and may say anything."""
+    try:
+        below = PurePosixPath(path).relative_to(inside)
+    except ValueError:
+        below = PurePosixPath("/")
+    if below.is_absolute() or ".." in below.parts:
+        raise StageError(f"{path!r} leads out of the volume")
+    return below
 
 
 def _fetch_staged(

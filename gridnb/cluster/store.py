@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ __all__ = ["Corrupt", "Entry", "Manifest", "Part", "Store", "Writer", "parts_of"
 CHUNK = 2**20
 #: All staged files get this time, so that they look the same at every site and a write shows.
 _TIME = 10**18
+#: SHA-256, as blobs are named by it.
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -40,6 +43,10 @@ class Entry(NamedTuple):
     path: str
     size: int
     digest: str
+
+
+def _is_file(entry: Entry) -> bool:
+    return not entry.path.endswith("/") and _DIGEST.fullmatch(entry.digest) is not None
 
 
 class Part(NamedTuple):
@@ -68,14 +75,20 @@ class Manifest:
         Raises
         ------
         StageError
-            If a path leads out of the item.
+            If there is none, a path leads out of the item, or a size or digest is none.
         """
         found = tuple(sorted(Entry(*each) for each in entries))
+        if not found:
+            raise StageError("there are no files in it")
         names = {entry.path.split("/")[0] for entry in found}
         for entry in found:
             parts = entry.path.removesuffix("/").split("/")
             if len(names) != 1 or any(part in ("", ".", "..") for part in parts):
                 raise StageError(f"{entry.path!r} is no path of a staged item")
+            # A digest is the name under which a content is written.
+            valid = entry.path.endswith("/") if not entry.digest else _is_file(entry)
+            if not valid or entry.size < 0:
+                raise StageError(f"{entry.path!r} has no size and digest of a staged file")
         return cls(names.pop(), found)
 
     @property

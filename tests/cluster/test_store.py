@@ -202,6 +202,29 @@ def test_a_path_that_leads_out_is_refused(path: str) -> None:
         Manifest.of([(path, 1, "0" * 64)])
 
 
+@pytest.mark.parametrize(
+    ("path", "size", "digest"),
+    [
+        ("f", 1, "/home/u/x"),
+        ("f", 1, "../../x"),
+        ("f", 1, "A" * 64),
+        ("f", 1, "0" * 63),
+        ("f", 1, "0" * 64 + "\n"),
+        ("f", -1, "0" * 64),
+        ("f", 0, ""),
+        ("d/", 0, "0" * 64),
+    ],
+)
+def test_a_digest_is_no_path_and_a_size_is_one(path: str, size: int, digest: str) -> None:
+    with pytest.raises(StageError, match="has no size and digest of a staged file"):
+        Manifest.of([(path, size, digest)])
+
+
+def test_an_item_has_files() -> None:
+    with pytest.raises(StageError, match="there are no files in it"):
+        Manifest.of([])
+
+
 def test_empty_directories_and_files(store: Store) -> None:
     manifest = Manifest.of([("d/empty/", 0, ""), ("d/f", 0, hashlib.sha256(b"").hexdigest())])
     with store.writing(manifest) as writer:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ import dask.config
 import pytest
 
 import gridnb
-from gridnb import staged
+from gridnb import staged, staging
 from gridnb.catalog import Catalog
 from gridnb.errors import BudgetError, CatalogError, StageError
 from gridnb.ledger import Ledger
@@ -243,6 +244,98 @@ def test_bad_input_is_one_line_and_sends_nothing(grid: gridnb.Grid, tmp_path: Pa
             grid.stage(source)
         assert text in str(caught.value) and "\n" not in str(caught.value)
     assert sent(grid) == before
+
+
+class _Liar:
+    """A grid whose worker says that its files are anywhere."""
+
+    id = "liar"
+
+    def __init__(self, *paths: str) -> None:
+        self.cluster, self.paths, self.asked = self, paths, 0
+
+    def call(self, _: str, **__: Any) -> dict[str, Any]:
+        about = {"site": "a", "address": "", "size": 1, "digest": hashlib.sha256(b"x").hexdigest()}
+        return {"files": [{"path": path, **about} for path in self.paths]}
+
+    def carry(self, *_: Any) -> None:
+        self.asked += 1
+
+    def piece(self, *_: Any, **__: Any) -> bytes:
+        return b"x"
+
+
+@pytest.mark.parametrize("path", ["out/../../../.bashrc", "/etc/x", "elsewhere/x", "out/a/../b"])
+def test_fetched_files_stay_where_they_belong(tmp_path: Path, path: str) -> None:
+    grid: Any = _Liar("out/good", path)
+    target = tmp_path / "x" / "y"
+    with pytest.raises(StageError, match="leads out of the volume"):
+        staging.fetch(grid, "out", target)
+    assert grid.asked == 0 and not target.exists()
+    good: Any = _Liar("out/good", "out/d/x")
+    staging.fetch(good, "out", target)
+    assert (target / "d" / "x").read_bytes() == b"x"
+
+
+def test_files_of_an_archive_do_not_lead_out_of_it(tmp_path: Path) -> None:
+    for name, fine in (("d/x", True), ("../../x", False), ("d/../../x", False)):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("f", "f")
+            archive.writestr(name, "x")
+        url = f"zip://::{tmp_path}/a.zip"
+        if fine:
+            assert set(staging._look(url).files) == {"zip/f", "zip/d/x"}
+            continue
+        with pytest.raises(StageError, match="zip has files that lead out of it"):
+            staging._look(url)
+
+
+class _There:
+    """A file system as that of fsspec for HTTP: its paths are whole URLs."""
+
+    def __init__(self, error: Exception | None = None, *found: str) -> None:
+        self.error, self.found = error, found
+
+    def info(self, _: str) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        return {"type": "directory" if self.found else "file", "size": 1}
+
+    def find(self, _: str, detail: bool) -> dict[str, Any]:
+        assert detail
+        return {path: {"size": 1} for path in self.found}
+
+    def open(self, path: str, _: str) -> Any:
+        raise RuntimeError(f"no answer from {path}")
+
+
+def test_secrets_of_a_url_are_neither_kept_nor_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = _There()
+    monkeypatch.setattr("fsspec.core.url_to_fs", lambda url: (there, url))
+    url = "https://user:SECRET@host/d/data.csv?sig=SECRET#SECRET"
+    found = staging._look(url)
+    assert found.name == "data.csv" and found.files == {"data.csv": (url, 1)}
+    assert staging._look("https://user:SECRET@host:8/?SECRET").name == "host"
+    with pytest.raises(StageError) as caught:
+        staging._copy(there, url, tmp_path / found.name)
+    assert str(caught.value) == "data.csv could not be read: RuntimeError"
+    below = [f"https://host/d/{name}?sig=SECRET" for name in ("", "x", "e/y")]
+    there.found = tuple(below)
+    assert list(staging._look("https://host/d?sig=SECRET").files) == ["d/x", "d/e/y"]
+    status = type("Response", (Exception,), {"status": 403})
+    for error, text in (
+        (FileNotFoundError(url), "there is nothing at https://…/data.csv"),
+        (status(url), "https://…/data.csv cannot be read: Response, status 403"),
+        (OSError(111, url), "cannot be read: ConnectionRefusedError, connection refused"),
+        (ValueError(url), "https:// cannot be read (ValueError)"),
+    ):
+        there.error = error
+        with pytest.raises(StageError) as caught:
+            staging._look(url)
+        assert text in str(caught.value) and "SECRET" not in str(caught.value)
+        assert caught.value.__suppress_context__
 
 
 def test_written_files_come_back_and_are_published(grid: gridnb.Grid, tmp_path: Path) -> None:
