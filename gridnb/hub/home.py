@@ -25,6 +25,7 @@ from gridnb.staged import NOTEBOOK
 __all__ = ["Home"]
 
 _ALLOWANCE_POLL = 0.05
+_JOIN = 5.0  # seconds that the thread has to end
 
 
 class Home:
@@ -134,8 +135,11 @@ class Home:
         loop, server, thread = self._loop, self._server, self._thread
         if loop is None or thread is None:
             return
-        if server is not None:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(server.close(), loop))
-        loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join)
-        loop.close()
+        try:
+            if server is not None:
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(server.close(), loop))
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            await asyncio.to_thread(thread.join, _JOIN)
+            if not thread.is_alive():
+                loop.close()

@@ -162,14 +162,21 @@ async def _serve(place: Place, ready: int, zygote: Zygote | None, log: int) -> N
         await _live(hub, jobs, stop)
     finally:
         hub.closing = True  # from now on nobody is sold anything
-        try:
-            await jobs.close()
-            await calls.notices.close()
-            await calls.migrations.close()
-        except Exception:
-            logger.exception("jobs could not be ended in order")
-        await volumes.close()
+        for what, part in (
+            ("jobs", jobs),
+            ("notices", calls.notices),
+            ("migrations", calls.migrations),
+        ):
+            try:
+                await part.close()
+            except Exception:
+                logger.exception("%s could not be ended in order", what)
         settled = await hub.close("the grid was ended")
+        try:
+            async with asyncio.timeout(5):
+                await volumes.close()
+        except Exception:
+            logger.exception("staging could not be ended in order")
         await scheduler.close()
         if settled:
             place.forget()

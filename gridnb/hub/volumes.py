@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ logger = logging.getLogger("gridnb.hub")
 _GIB = 2**30
 _MONEY = 15.0  # seconds in which money for the egress has to be set aside
 _SILENCE = 60.0  # seconds without a piece after which a source is given up
+_STUCK = 180.0  # seconds without a sign of life after which a worker that brings is given up
+_LOOK = 5.0  # seconds between looks for one
+_SLOWER = 4  # how many times longer than planned a transfer may take before it is not waited for
 
 
 @dataclass
@@ -213,7 +217,15 @@ class Volumes:
             except OSError as error:
                 logger.info("%s went while it staged: %s", left[0].name, error)
                 continue
-            return str(answer.get("error", ""))
+            except Exception as error:
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                logger.exception("%s could not stage", left[0].name)
+            else:
+                text = str(answer.get("error", ""))
+            coming = self._coming.get((site, item.digest))
+            if text and coming is not None and not coming.taken:
+                self._end((site, item.digest), text)  # it is not on its way: nobody asked for it
+            return text
         self._end((site, item.digest), "its workers have gone")
         return ""  # nobody is there any more who would need it
 
@@ -317,7 +329,9 @@ class Volumes:
         if planned is not None and planned not in failed:
             before = self._coming.get((planned, item.digest))
             if before is not None:
-                await asyncio.shield(before.done)
+                size = item.manifest.size
+                ways = [self._seconds(size, p, planned) for p in self._holders(item.digest)]
+                await asyncio.wait({before.done}, timeout=_STUCK + _SLOWER * max(ways, default=0))
         holders = [p for p in self._holders(item.digest) if p not in failed and p != site]
         if planned in holders:
             return planned
@@ -358,12 +372,12 @@ class Volumes:
                 await comm.write({"have": True})
             else:
                 self._has[site].discard(digest)
-                await comm.write(await self._settle(comm, site, item))
+                await comm.write(await self._settle(comm, site, worker, item))
         except CommClosedError:
             logger.info("%s went while it staged", worker)
         return Status.dont_reply
 
-    async def _settle(self, comm: Comm, site: str, item: Item) -> dict[str, Any]:
+    async def _settle(self, comm: Comm, site: str, worker: str, item: Item) -> dict[str, Any]:
         key = site, item.digest
         while True:
             coming = self._coming.get(key)
@@ -378,7 +392,7 @@ class Volumes:
         coming.taken = True
         error = "the worker that brought it has gone"
         try:
-            error = await self._order(comm, site, item)
+            error = await self._order(comm, site, worker, item)
         except GridError as refusal:
             error = str(refusal)
         except CommClosedError:
@@ -393,14 +407,15 @@ class Volumes:
         if coming is not None and not coming.done.done():
             coming.done.set_result(error)
 
-    async def _order(self, comm: Comm, site: str, item: Item) -> str:
+    async def _order(self, comm: Comm, site: str, worker: str, item: Item) -> str:
         """Have the worker bring an item, from one place after the other; returns what is wrong."""
         failed: dict[str, str] = {}
         while (source := await self._source(site, item, set(failed))) is not None:
             address = await self._address(source)
             entries = [list(entry) for entry in item.manifest.entries]
             await comm.write({"entries": entries, "address": address})
-            answer = await self._outcome(comm, source, site)
+            patience = _STUCK + _SLOWER * self._seconds(item.manifest.size, source, site)
+            answer = await self._outcome(comm, source, site, worker, patience)
             if "received" in answer:
                 self._account(item, source, site, answer)
                 return ""
@@ -424,11 +439,13 @@ class Volumes:
             return await self.home.address()
         return str(self._up(place)[0].address)
 
-    async def _outcome(self, comm: Comm, source: str, site: str) -> dict[str, Any]:
+    async def _outcome(
+        self, comm: Comm, source: str, site: str, worker: str, patience: float
+    ) -> dict[str, Any]:
         """Wait for what comes of an order; says whether a worker that gets nothing is to wait."""
         quiet_since = clock()
         while True:
-            answer: dict[str, Any] = await comm.read()
+            answer = await self._heard(comm, worker, patience)
             if "stalled" not in answer:
                 return answer
             quiet = clock() - quiet_since
@@ -436,12 +453,35 @@ class Volumes:
             wait = quiet < (_MONEY if poor else _SILENCE)
             await comm.write({"wait": wait})
             if not wait:
-                answer = await comm.read()
+                answer = await self._heard(comm, worker, patience)
                 if poor and "failed" in answer:
                     pair = f"{source} and {site}"
                     text = f"the budget does not pay for what {pair} send; see `%grid budget`"
                     return {**answer, "failed": text}
                 return answer
+
+    async def _heard(self, comm: Comm, worker: str, patience: float) -> dict[str, Any]:
+        """Read what a worker says; gives one up that is stopped, so that another is asked.
+
+        While pieces come it says nothing, however long that takes, and the scheduler hears of it.
+        """
+        since = clock()
+        reading = asyncio.ensure_future(comm.read())
+        try:
+            while not (await asyncio.wait({reading}, timeout=_LOOK))[0]:
+                if clock() - since > patience and not self._lives(worker):
+                    reading.cancel()
+                    comm.abort()
+                    raise CommClosedError(f"{worker} gives no sign of life")
+            answer: dict[str, Any] = reading.result()
+            return answer
+        finally:
+            reading.cancel()
+
+    def _lives(self, worker: str) -> bool:
+        scheduler = self.hub.scheduler
+        state = scheduler.workers.get(scheduler.aliases.get(worker, ""))
+        return state is not None and time.time() - state.last_seen < _STUCK
 
     def _poor(self, source: str) -> bool:
         """Whether a place waits for money for its egress."""
