@@ -134,7 +134,7 @@ def test_nothing_is_lost_and_the_link_is_never_idle_with_work(
 
 
 def test_the_load_is_the_share_of_time_in_which_it_is_busy(table: LinkTable, clock: Clock) -> None:
-    assert [link.load for link in table.traffic("a", every=True)] == [0.0, 0.0]
+    assert not any(link.load for link in table.traffic("a", every=True))
     _begin(table, 1000 * MB)
     clock.now += 30
     busy = next(link.load for link in table.traffic("a"))
