@@ -132,7 +132,8 @@ def _kept(expr: Any) -> set[str]:
     """Return the sites that a graph's own annotations name; all of them must outlive Dask."""
     annotated: set[str] = set()
     for node in expr.walk():
-        graph = getattr(node, "hlg", None)
+        # Any other attribute of an expression of frames may be looked for among its columns.
+        graph = node.hlg if "hlg" in node._parameters else None
         for layer in graph.layers.values() if graph is not None else ():
             if layer.annotations and SITES in layer.annotations:
                 value = layer.annotations[SITES]

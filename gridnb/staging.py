@@ -166,7 +166,7 @@ def _walk(path: Path, name: str, above: tuple[Path, ...] = ()) -> Iterator[tuple
 
 
 #: Digests of files that were hashed before, by what would be another if they had been written.
-_hashed: dict[tuple[str, int, int, int], str] = {}
+_hashed: dict[tuple[str, int, int, int, int], str] = {}
 _FRESH = 2 * 10**9  # a write so many ns after another may leave the time as it was
 
 
@@ -175,7 +175,8 @@ def _hash(path: Path, size: int) -> tuple[str, int]:
         info = path.stat()
     except OSError as error:
         raise StageError(f"{path} cannot be read: {error.strerror}") from None
-    key = str(path), info.st_ino, info.st_size, info.st_mtime_ns
+    # A time of writing can be set; the time of that cannot.
+    key = str(path), info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
     if key in _hashed and info.st_size == size:
         return _hashed[key], info.st_mtime_ns
     found, changed_at = _hash_anew(path, size)

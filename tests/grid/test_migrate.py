@@ -181,7 +181,7 @@ def test_a_job_finishes_before_its_worker_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arrived", [0, 8, 16])
 def test_when_the_other_site_dies_nothing_is_lost(tmp_path: Path, arrived: int) -> None:
     log = tmp_path / "log"
-    slow = {"bandwidth": "1 MB/s", "latency": "5ms"}  # long enough for Dask to drop copies
+    slow = {"bandwidth": "400 kB/s", "latency": "5ms"}  # long enough for Dask to drop copies
     with gridnb.Grid(grids.several(PRICES, links=slow), "5 GD", f"dies {arrived}") as grid:
         grid.request(workers=2, sites="alpha").wait()
         done = grid.client.map(_made, range(30), log=str(log), pure=False)

@@ -195,7 +195,10 @@ def test_real_money_is_asked_for_once_then_a_lease_can_be_released(grid, view):
     until(lambda: button(view, "Request · 3.60 USD per hour")).click()
     until(lambda: len(grid.status()["leases"]) == 2)
     until(lambda: button(view, "Release")).click()
-    until(lambda: sum(each["state"] == "active" for each in grid.status()["leases"]) == 1)
+    try:
+        until(lambda: sum(each["state"] == "active" for each in grid.status()["leases"]) == 1)
+    except AssertionError:
+        raise AssertionError(f"{grid.status()['leases']}; {shown(view)}") from None
 
 
 def test_the_budget_is_raised_after_a_question(grid, view):
