@@ -133,7 +133,7 @@ def _kept(expr: Any) -> set[str]:
     annotated: set[str] = set()
     for node in expr.walk():
         # Any other attribute of an expression of frames may be looked for among its columns.
-        graph = node.hlg if "hlg" in node._parameters else None
+        graph = node.hlg if hasattr(type(node), "hlg") else None
         for layer in graph.layers.values() if graph is not None else ():
             if layer.annotations and SITES in layer.annotations:
                 value = layer.annotations[SITES]

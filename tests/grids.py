@@ -159,6 +159,9 @@ def below(pids: list[int]) -> list[psutil.Process]:
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that still run (a zombie does not)."""
-    return [
-        each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
-    ]
+    found = []
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+            if each.is_running() and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found

@@ -178,7 +178,7 @@ def test_a_job_finishes_before_its_worker_goes(tmp_path: Path) -> None:
     sum_is_right(grid)
 
 
-@pytest.mark.parametrize("arrived", [0, 8, 16])
+@pytest.mark.parametrize("arrived", [0, 4, 8])
 def test_when_the_other_site_dies_nothing_is_lost(tmp_path: Path, arrived: int) -> None:
     log = tmp_path / "log"
     slow = {"bandwidth": "400 kB/s", "latency": "5ms"}  # long enough for Dask to drop copies
