@@ -34,7 +34,7 @@ from gridnb.hub.reap import reap
 from gridnb.ledger import Ledger
 from gridnb.strays import of_grid
 
-__all__ = ["FAULTS", "Trial", "trial"]
+__all__ = ["FAULTS", "Trial", "note", "trial"]
 
 BLOCKS, TASKS, SECONDS = 12, 120, 0.2
 PATIENCE = 90.0  # seconds after which a run hangs
@@ -209,17 +209,18 @@ if hasattr(gridnb.Grid, "links"):
 
 
 def _block(number: int, log: str) -> bytes:
-    _note(log, f"block {number}")
+    note(log, f"block {number}")
     return bytes([number]) * 100_000
 
 
 def _use(number: int, block: bytes, log: str) -> int:
     time.sleep(SECONDS)
-    _note(log, f"task {number}")
+    note(log, f"task {number}")
     return number * block[0]
 
 
-def _note(log: str, line: str) -> None:
+def note(log: str, line: str) -> None:
+    """Write down that something has run; workers share the file."""
     with Path(log).open("a") as file:
         file.write(line + "\n")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import gridnb
+from benchmarks._faults import note
 from benchmarks.harness import Row, in_turn, row
 from gridnb.catalog import Catalog
 
@@ -116,20 +117,15 @@ def _until_empty(grid: gridnb.Grid) -> None:
 
 
 def _block(number: int, log: str) -> bytes:
-    _note(log, f"block {number}")
+    note(log, f"block {number}")
     time.sleep(0.05)
     return bytes([number]) * SIZE
 
 
 def _use(number: int, block: bytes, log: str) -> int:
     time.sleep(SECONDS)
-    _note(log, f"task {number}")
+    note(log, f"task {number}")
     return number * block[0]
-
-
-def _note(log: str, line: str) -> None:
-    with Path(log).open("a") as file:
-        file.write(line + "\n")
 
 
 RIGHT = sum(number * (number % BLOCKS) for number in range(TASKS))

@@ -318,14 +318,17 @@ class Hub:
 
     def link(self, source: str, target: str) -> Link:
         """Return a link as it is now; money counts as the time it would pay for."""
-        link: Any = self.catalog.link(source, target)
-        if self.biller.links is not None and {source, target} <= set(self.biller.links.sites):
-            link = self.biller.links.now(source, target)
+        bandwidth: float | None
+        if self.biller.links is None:
+            link = self.catalog.link(source, target)
+            latency, bandwidth = link.latency, link.bandwidth
+        else:  # it has all sites of the catalog
+            now = self.biller.links.now(source, target)
+            latency, bandwidth = CUT if now.cut else now.latency, now.bandwidth
         price = self.catalog.egress(source, target) / 2**30
         up = [slot.rate for slot in self.slots.values() if slot.state == "running"]
         second = max(sum(up), WORTH * len(up), WORTH) * self.scale / 3600
-        latency = CUT if getattr(link, "cut", False) else link.latency
-        return Link(latency, 1 / link.bandwidth if link.bandwidth else 0.0, float(price / second))
+        return Link(latency, 1 / bandwidth if bandwidth else 0.0, float(price / second))
 
     def joined(self, worker: str, address: str) -> None:
         """Note that a worker is up."""
